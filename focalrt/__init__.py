@@ -1,0 +1,88 @@
+"""A click becomes a mask, on any CPU: interactive segmentation with FocalClick, without a deep-learning framework.
+
+    import focalrt
+
+    model = focalrt.load()
+    session = model.session(image)  # RGB, uint8 (H, W, 3)
+    result = session.click(320, 240)
+    session.mask  # bool (H, W)
+
+Names are imported when they are first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .errors import (
+        ArgumentTypeError,
+        ArgumentValueError,
+        FocalrtError,
+        ImageFileError,
+        ModelError,
+        ModelNotFoundError,
+        ParameterError,
+    )
+    from .geometry import Box
+    from .merge import Region, Regions
+    from .model import Model, load, segment, shipped
+    from .pipeline import Click
+    from .runs import Runs
+    from .session import Result, Session, Step
+
+_HOMES = {
+    "errors": (
+        "ArgumentTypeError",
+        "ArgumentValueError",
+        "FocalrtError",
+        "ImageFileError",
+        "ModelError",
+        "ModelNotFoundError",
+        "ParameterError",
+    ),
+    "geometry": ("Box",),
+    "merge": ("Region", "Regions"),
+    "model": ("Model", "load", "segment", "shipped"),
+    "pipeline": ("Click",),
+    "runs": ("Runs",),
+    "session": ("Result", "Session", "Step"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "ArgumentTypeError",
+    "ArgumentValueError",
+    "Box",
+    "Click",
+    "FocalrtError",
+    "ImageFileError",
+    "Model",
+    "ModelError",
+    "ModelNotFoundError",
+    "ParameterError",
+    "Region",
+    "Regions",
+    "Result",
+    "Runs",
+    "Session",
+    "Step",
+    "load",
+    "segment",
+    "shipped",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

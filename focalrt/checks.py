@@ -1,0 +1,155 @@
+"""What callers may hand in, checked at once: every message names the argument, what came and what is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import isfinite
+from numbers import Integral, Real
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ArgumentTypeError, ArgumentValueError
+from .geometry import Box
+from .merge import Policy, Region
+from .pipeline import Click
+
+
+def told(value: Any) -> str:
+    """A value in a few words."""
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype}, shape {value.shape}"
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def check_image(image: Any) -> NDArray[np.uint8]:
+    """A read-only, C-contiguous view of an RGB image, uint8 (H, W, 3); a copy only where it is not contiguous."""
+    if not isinstance(image, np.ndarray):
+        raise ArgumentTypeError(f"image: expected a NumPy array, uint8 (H, W, 3), RGB; got {told(image)}")
+    hint = ""
+    if image.ndim == 2:
+        hint = "; for a grey image pass np.dstack([image] * 3)"
+    elif image.ndim == 3 and image.shape[2] == 4:
+        hint = "; drop the alpha channel with image[..., :3]"
+    elif image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint16:
+        hint = "; scale 16-bit values with (image // 257).astype(np.uint8)"
+    elif image.ndim == 3 and image.shape[2] == 3 and image.dtype.kind == "f":
+        hint = "; scale values in [0, 1] with (image * 255).round().astype(np.uint8)"
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        kind = ArgumentValueError if image.dtype == np.uint8 else ArgumentTypeError
+        raise kind(f"image: expected uint8 (H, W, 3), RGB, at least one pixel; got {told(image)}{hint}")
+    view: NDArray[np.uint8] = np.ascontiguousarray(image).view()
+    view.flags.writeable = False
+    return view
+
+
+def check_mask(mask: Any, height: int, width: int, argument: str = "mask") -> NDArray[np.bool_]:
+    """A bool array of that size; uint8 with the values 0 and 1, or 0 and 255, is taken too."""
+    if not isinstance(mask, np.ndarray):
+        raise ArgumentTypeError(f"{argument}: expected a NumPy array, bool ({height}, {width}); got {told(mask)}")
+    if mask.shape != (height, width):
+        raise ArgumentValueError(f"{argument}: expected the shape ({height}, {width}); got {told(mask)}")
+    if mask.dtype == np.bool_:
+        return mask
+    if mask.dtype == np.uint8:
+        top = mask.max()
+        object_pixels: NDArray[np.bool_] = mask == top if top else np.zeros_like(mask, np.bool_)
+        if top in (0, 1, 255) and not mask[~object_pixels].any():
+            return object_pixels
+        raise ArgumentValueError(f"{argument}: uint8 masks hold 0 and 1, or 0 and 255; pass a comparison such as ids == 3")
+    raise ArgumentTypeError(f"{argument}: expected bool, or uint8 with 0 and 1 or 0 and 255; got {told(mask)}")
+
+
+def check_number(value: Any, argument: str) -> float:
+    """A finite real number; bool is none."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise ArgumentTypeError(f"{argument}: expected a number; got {told(value)}")
+    number = float(value)
+    if not isfinite(number):
+        raise ArgumentValueError(f"{argument}: expected a finite number; got {told(value)}")
+    return number
+
+
+def check_click(x: Any, y: Any, positive: Any, height: int, width: int) -> Click:
+    """A click on the image: the middle of the first pixel is (0, 0), so x lies in [-0.5, width - 0.5)."""
+    if not isinstance(positive, (bool, np.bool_)) and not (isinstance(positive, Integral) and positive in (0, 1)):
+        raise ArgumentTypeError(f"positive: expected True (on the object) or False (off it); got {told(positive)}")
+    click = Click(check_number(x, "x"), check_number(y, "y"), bool(positive))
+    for name, value, size in (("x", click.x, width), ("y", click.y, height)):
+        if not -0.5 <= value < size - 0.5:
+            raise ArgumentValueError(
+                f"{name}: expected a place on the {width} x {height} image, -0.5 <= {name} < {size - 0.5}; got {value:g}"
+            )
+    return click
+
+
+def check_clicks(clicks: Any, height: int, width: int) -> list[Click]:
+    """At least one (x, y) or (x, y, positive), all on the image."""
+    if isinstance(clicks, (str, bytes)) or not isinstance(clicks, Iterable):
+        raise ArgumentTypeError(f"clicks: expected a list of (x, y) or (x, y, positive); got {told(clicks)}")
+    checked = []
+    for number, click in enumerate(clicks):
+        try:
+            x, y, *rest = click
+        except (TypeError, ValueError):
+            rest = [None, None]
+        if len(rest) > 1 or isinstance(click, (str, bytes)):
+            raise ArgumentTypeError(f"clicks[{number}]: expected (x, y) or (x, y, positive); got {told(click)}")
+        checked.append(check_click(x, y, rest[0] if rest else True, height, width))
+    if not checked:
+        raise ArgumentValueError("clicks: expected at least one")
+    return checked
+
+
+def check_box(box: Any, height: int, width: int, argument: str) -> Box:
+    """Four integers x0, y0, x1, y1, half-open; clipped to the image, where at least one pixel must be left."""
+    try:
+        edges = tuple(box)
+    except TypeError:
+        edges = ()
+    if len(edges) != 4 or not all(isinstance(e, Integral) and not isinstance(e, (bool, np.bool_)) for e in edges):
+        raise ArgumentTypeError(f"{argument}: expected four integers (x0, y0, x1, y1); got {told(box)}")
+    clipped = Box(*(int(e) for e in edges)).clip(Box(0, 0, width, height))
+    if clipped.width < 1 or clipped.height < 1:
+        raise ArgumentValueError(
+            f"{argument}: expected x0 < x1 and y0 < y1 with a pixel of the {width} x {height} image inside; got {told(box)}"
+        )
+    return clipped
+
+
+def check_view(view: Any, click: Click, height: int, width: int) -> Box | None:
+    """None, or a box that holds the click."""
+    if view is None:
+        return None
+    box = check_box(view, height, width, "view")
+    if not box.holds(click.row, click.column):
+        raise ArgumentValueError(f"view: expected a box that holds the click ({click.x:g}, {click.y:g}); got {told(view)}")
+    return box
+
+
+def check_policy(merge: Any) -> Policy:
+    """One of the merge policies."""
+    if merge not in get_args(Policy):
+        raise ArgumentValueError(f"merge: expected one of {', '.join(get_args(Policy))}; got {told(merge)}")
+    return merge  # type: ignore[no-any-return]
+
+
+def check_region(region: Any) -> Region:
+    """A region that a result or a session listed."""
+    if not isinstance(region, Region):
+        raise ArgumentTypeError(f"region: expected one of session.withheld; got {told(region)}")
+    return region
+
+
+def check_threads(threads: Any) -> int | None:
+    """None, or at least 1."""
+    if threads is None:
+        return None
+    if isinstance(threads, (bool, np.bool_)) or not isinstance(threads, Integral):
+        raise ArgumentTypeError(f"threads: expected an integer, or None; got {told(threads)}")
+    count = int(threads)
+    if not 1 <= count <= 1024:
+        raise ArgumentValueError(f"threads: expected at least 1 and at most 1024; got {count}")
+    return count

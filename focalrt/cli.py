@@ -1,0 +1,182 @@
+"""The command line: ``focalrt segment``, ``focalrt models``, ``focalrt warmup``.
+
+Exit status: 0 done, 1 something needed is missing or broken (a file, an image, a model), 2 the arguments do not fit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+from .errors import ArgumentTypeError, ArgumentValueError, FocalrtError
+
+if TYPE_CHECKING:
+    from .pipeline import Click
+    from .session import Result, Session
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status."""
+    arguments = parser().parse_args(argv)
+    try:
+        status: int = arguments.command(arguments)
+    except (ArgumentTypeError, ArgumentValueError) as error:
+        print(f"focalrt: {error}", file=sys.stderr)
+        return 2
+    except (FocalrtError, OSError) as error:
+        print(f"focalrt: {error}", file=sys.stderr)
+        return 1
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(prog="focalrt", description="A click becomes a mask, on any CPU.")
+    top.add_argument("--version", action="version", version=f"focalrt {__version__}")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    segment = commands.add_parser("segment", help="click on a photo, get a mask")
+    segment.set_defaults(command=run_segment)
+    segment.add_argument("photo", help="image file (JPEG, PNG, ...); its EXIF orientation is respected")
+    segment.add_argument(
+        "--click",
+        action="append",
+        required=True,
+        type=click,
+        metavar="X,Y[,-]",
+        help="a point on the object, in pixels; with ',-' off it; repeat for more, in order",
+    )
+    segment.add_argument("--mask", metavar="FILE", help="an earlier mask to correct, of the photo's size")
+    segment.add_argument("--out", metavar="FILE", help="where the mask goes (default: PHOTO.mask.png, here)")
+    segment.add_argument("--overlay", metavar="FILE", help="also write the photo with mask and clicks drawn over it")
+    segment.add_argument("--json", action="store_true", help="print what every click did, as JSON")
+    segment.add_argument("--view", type=integers, metavar="X0,Y0,X1,Y1", help="part of the photo that the first click means")
+    segment.add_argument("--merge", default="auto", choices=("auto", "always", "never"), help="Progressive Merge (auto)")
+    add_model(segment)
+
+    models = commands.add_parser("models", help="list the models that come with the package")
+    models.set_defaults(command=run_models)
+
+    warmup = commands.add_parser("warmup", help="compile the kernels once, so that the first click is quick")
+    warmup.set_defaults(command=run_warmup)
+    add_model(warmup)
+    return top
+
+
+def add_model(command: argparse.ArgumentParser) -> None:
+    """The options that choose a model and its threads."""
+    command.add_argument("--model", metavar="NAME|FOLDER", help="model to use (see: focalrt models)")
+    command.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all cores, at most 4)")
+
+
+def click(text: str) -> tuple[float, float, bool]:
+    """``x,y`` or ``x,y,+`` for a point on the object, ``x,y,-`` off it."""
+    x, y, *sign = text.split(",")
+    if len(sign) > 1 or sign not in ([], ["+"], ["-"]):
+        raise ValueError(text)
+    return float(x), float(y), sign != ["-"]
+
+
+def integers(text: str) -> tuple[int, ...]:
+    """Integers between commas."""
+    return tuple(int(number) for number in text.split(","))
+
+
+def load_model(arguments: argparse.Namespace) -> Any:
+    """The model that the options name."""
+    from .model import DEFAULT, load
+
+    return load(arguments.model or DEFAULT, threads=arguments.threads)
+
+
+def run_segment(arguments: argparse.Namespace) -> int:
+    """``focalrt segment``."""
+    from .imagefile import read_image, read_mask, write_image
+    from .overlay import draw
+
+    image = read_image(arguments.photo)
+    mask = read_mask(arguments.mask) if arguments.mask else None
+    session = load_model(arguments).session(image, mask, merge=arguments.merge)
+    results = [
+        session.click(*point, view=arguments.view if number == 0 else None)
+        for number, point in enumerate(arguments.click)
+    ]
+    out = Path(arguments.out or f"{Path(arguments.photo).stem}.mask.png")
+    write_image(out, session.mask.astype("uint8") * 255)
+    if arguments.overlay:
+        write_image(arguments.overlay, draw(image, session.mask, session.clicks))
+    if arguments.json:
+        print(json.dumps(report(session, results, out), indent=2))
+    else:
+        print(f"{out}: {session.runs.area} of {image.shape[0] * image.shape[1]} pixels; last click {results[-1].outcome}")
+    return 0
+
+
+def report(session: Session, results: Sequence[Result], out: Path) -> dict[str, Any]:
+    """What ``--json`` prints; boxes are [x0, y0, x1, y1], half-open."""
+    height, width = session.shape
+    return {
+        "mask": str(out),
+        "width": width,
+        "height": height,
+        "area": session.runs.area,
+        "box": session.runs.box,
+        "clicks": [told(point, result) for point, result in zip(session.clicks, results, strict=True)],
+    }
+
+
+def told(point: Click, result: Result) -> dict[str, Any]:
+    """One click and what it did."""
+    return {
+        "x": point.x,
+        "y": point.y,
+        "positive": point.positive,
+        "outcome": result.outcome,
+        "changed": result.changed,
+        "target": result.target,
+        "focus": result.focus,
+        "withheld": [{"area": region.area, "box": region.box} for region in result.withheld],
+        "milliseconds": {step: round(spent, 3) for step, spent in result.milliseconds.items()},
+    }
+
+
+def run_models(arguments: argparse.Namespace) -> int:
+    """``focalrt models``."""
+    from .model import DEFAULT, shipped, shipped_folder
+
+    models = shipped()
+    for name, description in models.items():
+        size = sum(file.stat().st_size for file in (shipped_folder() / name).glob("*.onnx")) / 1e6
+        mark = "  (default)" if name == DEFAULT else ""
+        print(f"{name}  {size:.1f} MB{mark}\n    trained: {description.trained}\n    licence: {description.licence}")
+    if not models:
+        print("focalrt: no model comes with this installation; install it again", file=sys.stderr)
+    return 0 if models else 1
+
+
+def run_warmup(arguments: argparse.Namespace) -> int:
+    """``focalrt warmup``: two clicks, a stroke and an undo on a made-up image touch every kernel."""
+    import numpy as np
+
+    began = perf_counter()
+    image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+    session = load_model(arguments).session(image, merge="always")
+    session.click(64, 48)
+    len(session.withheld)
+    session.paint(np.ones((9, 9), np.bool_), (20, 20, 29, 29))
+    session.click(24, 24, False)
+    session.undo()
+    session.probability()
+    session.mask  # noqa: B018
+    print(f"ready after {perf_counter() - began:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""What can go wrong. Every error is a :class:`FocalrtError` and the fitting built-in, so either can be caught."""
+
+from __future__ import annotations
+
+
+class FocalrtError(Exception):
+    """Base class of every error that this package raises on purpose."""
+
+
+class ArgumentTypeError(FocalrtError, TypeError):
+    """An argument is of the wrong kind: a string for a number, a list for an image."""
+
+
+class ArgumentValueError(FocalrtError, ValueError):
+    """An argument is of the right kind but out of range: a click outside the image, a mask of another size."""
+
+
+class ImageFileError(FocalrtError, ValueError):
+    """A file is there but holds no image that can be decoded."""
+
+
+class ModelNotFoundError(FocalrtError, FileNotFoundError):
+    """No model of that name, or a folder without its files."""
+
+
+class ModelError(FocalrtError, ValueError):
+    """A model's files are damaged, altered, or not a Segmentor and a Refiner of this package."""
+
+
+class ParameterError(FocalrtError, ValueError):
+    """A mapping of trained parameters does not fit the network that it should fill."""

@@ -1,0 +1,75 @@
+"""Photos and masks in files."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ImageFileError
+
+
+def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """A photo as RGB, uint8 (H, W, 3), upright by its EXIF orientation; grey, alpha and 16 bits are converted.
+
+    Raises OSError where the file cannot be read, ImageFileError where it is no image.
+    """
+    return np.ascontiguousarray(decode(path, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def read_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
+    """A mask as bool (H, W): object is what is brighter than half of the file's brightest pixel (0/1, 0/255, soft edges).
+
+    Raises OSError where the file cannot be read, ImageFileError where it is no image.
+    """
+    grey = decode(path, cv2.IMREAD_GRAYSCALE)
+    mask: NDArray[np.bool_] = grey > grey.max() / 2
+    return mask
+
+
+def decode(path: str | os.PathLike[str], mode: int) -> NDArray[np.uint8]:
+    """The pixels of an image file by OpenCV, which turns them upright."""
+    content = np.frombuffer(Path(path).read_bytes(), np.uint8)
+    try:
+        pixels: Any = cv2.imdecode(content, mode) if len(content) else None
+    except cv2.error:  # more pixels than OpenCV accepts
+        pixels = None
+    if pixels is None:
+        raise ImageFileError(f"{os.fspath(path)!r} is not an image that OpenCV can decode (JPEG, PNG, TIFF, WebP, BMP)")
+    decoded: NDArray[np.uint8] = pixels
+    return decoded
+
+
+def write_image(path: str | os.PathLike[str], pixels: NDArray[np.uint8]) -> None:
+    """Writes grey (H, W) or RGB (H, W, 3) in the format that the file's name tells, whole or not at all.
+
+    Raises OSError where that cannot be done, ImageFileError for an unknown format.
+    """
+    target = Path(path)
+    try:
+        done, content = cv2.imencode(target.suffix, pixels if pixels.ndim == 2 else pixels[..., ::-1])
+    except cv2.error:
+        done = False
+    if not done:
+        raise ImageFileError(f"{os.fspath(path)!r}: no image format has that ending; take .png")
+    handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.tobytes())
+        os.chmod(part, 0o666 & ~current_umask())
+        os.replace(part, target)
+    except BaseException:
+        os.unlink(part)
+        raise
+
+
+def current_umask() -> int:
+    """The process's umask, read without changing it for other threads longer than an instant."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

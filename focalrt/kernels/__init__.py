@@ -1,0 +1,1 @@
+"""Numba kernels: pure functions of arrays. Types, checks and meaning live in their callers."""

@@ -1,0 +1,100 @@
+"""Models: found by name or folder, loaded, and put to work."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from . import checks
+from .errors import ArgumentTypeError, ModelNotFoundError
+from .merge import Policy
+from .networks import DESCRIPTION, Description, Networks, read_description
+from .session import Result, Session
+
+DEFAULT = "hrnet18s-s1"
+
+
+class Model:
+    """A Segmentor and a Refiner in memory. Any number of sessions, in any threads, may share one."""
+
+    def __init__(self, networks: Networks) -> None:
+        """Wraps loaded networks; :func:`load` is the usual way to a model."""
+        self._networks = networks
+
+    @property
+    def description(self) -> Description:
+        """What ``model.json`` says: variant, sizes, radii, threshold, training, licence."""
+        return self._networks.description
+
+    def session(self, image: Any, mask: Any = None, *, merge: Policy = "auto") -> Session:
+        """A session on one image.
+
+        image: RGB, uint8 (H, W, 3); not copied where it is C-contiguous, so leave it unchanged meanwhile.
+        mask: bool (H, W), or uint8 with 0 and 1 or 0 and 255: an earlier mask to correct. None or empty: from scratch.
+        merge: when Progressive Merge lets a click change only the connected region that holds it. ``auto``: always for
+        a mask given by hand (here, by ``set_mask`` or ``paint``), from click 11 on from scratch; ``always``; ``never``.
+        Raises ArgumentTypeError, ArgumentValueError.
+        """
+        return Session(self._networks, image, mask, merge=merge)
+
+    def __repr__(self) -> str:
+        return f"<focalrt.Model {self.description.variant}>"
+
+
+def shipped_folder() -> Path:
+    """Where the networks of this package lie: inside it, or beside it in a checkout."""
+    inside = Path(__file__).parent / "weights"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "weights"
+
+
+def shipped() -> dict[str, Description]:
+    """The models that come with the package, by name."""
+    folders = sorted(path.parent for path in shipped_folder().glob(f"*/{DESCRIPTION}"))
+    return {folder.name: read_description(folder) for folder in folders}
+
+
+def load(model: str | os.PathLike[str] = DEFAULT, *, threads: int | None = None) -> Model:
+    """Loads a model: the default, one that comes with the package by its name, or a folder.
+
+    threads: processor threads of one click; None takes every core the process may use, at most 4.
+    Raises ModelNotFoundError, ModelError, ArgumentTypeError, ArgumentValueError.
+    """
+    threads = checks.check_threads(threads)
+    if not isinstance(model, (str, os.PathLike)):
+        raise ArgumentTypeError(f"model: expected a name or a folder; got {checks.told(model)}")
+    folder = Path(model)
+    if isinstance(model, str) and folder.name == model:
+        named = shipped_folder() / model
+        folder = named if (named / DESCRIPTION).is_file() else folder
+    if not (folder / DESCRIPTION).is_file():
+        names = ", ".join(path.parent.name for path in sorted(shipped_folder().glob(f"*/{DESCRIPTION}")))
+        raise ModelNotFoundError(
+            f"model: no folder {str(model)!r} with a {DESCRIPTION}, and none of that name comes with the package "
+            f"({names or 'which has no weights: install it again'})"
+        )
+    return Model(Networks(folder, threads))
+
+
+@cache
+def default_model() -> Model:
+    """The default model, loaded once per process."""
+    return load()
+
+
+def segment(
+    image: Any, clicks: Any, mask: Any = None, *, model: Model | None = None, view: Any = None, merge: Policy = "auto"
+) -> Result:
+    """The mask after some clicks, without keeping a session: the same result as the clicks one by one.
+
+    image, mask, merge: as for :meth:`Model.session`. clicks: (x, y) or (x, y, positive), in order, at least one.
+    view: as for :meth:`Session.click`, of the first click. model: None takes the default, loaded once and kept.
+    All arguments are checked before the networks run. Raises ArgumentTypeError, ArgumentValueError.
+    """
+    session = (model or default_model()).session(image, mask, merge=merge)
+    first, *others = checks.check_clicks(clicks, *session.shape)
+    result = session.click(*first, view=view)
+    for click in others:
+        result = session.click(*click)
+    return result

@@ -1,0 +1,206 @@
+"""A model on disk, and its two networks in ONNX Runtime.
+
+A model is a folder of three files: ``segmentor.onnx``, ``refiner.onnx`` and ``model.json``, which holds
+
+    format            1
+    variant           such as "hrnet18s-s1"
+    side              of the Segmentor's input: 128 or 256
+    radius            of the Segmentor's click disks, in pixels of the 256 grid; refiner_radius: of the Refiner's
+    threshold         probability above which a pixel is object
+    sha256            {"segmentor.onnx": hex digest, "refiner.onnx": hex digest}
+    trained, licence  two texts for people
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from .errors import ModelError, ModelNotFoundError
+from .geometry import GRID
+
+SEGMENTOR, REFINER, DESCRIPTION = "segmentor.onnx", "refiner.onnx", "model.json"
+CHANNELS = 32  # of the context that goes from the Segmentor to the Refiner
+MOST_THREADS = 4  # beyond that two small networks gain nothing
+LARGEST_DESCRIPTION = 1 << 20
+
+
+@dataclass(frozen=True)
+class Description:
+    """The content of a ``model.json``; the module tells its fields."""
+
+    variant: str
+    side: int
+    radius: float
+    refiner_radius: float
+    threshold: float
+    sha256: dict[str, str]
+    trained: str
+    licence: str
+
+
+def read_description(folder: Path) -> Description:
+    """Reads and checks ``model.json``. Raises ModelNotFoundError, ModelError."""
+    path = folder / DESCRIPTION
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_DESCRIPTION)
+    except OSError as error:
+        raise ModelNotFoundError(f"no model in {str(folder)!r}: {DESCRIPTION} cannot be read ({error})") from error
+    try:
+        fields = json.loads(content)
+        assert_fields(fields)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{str(path)!r} does not describe a model: {error}") from error
+    return Description(**{name: fields[name] for name in Description.__dataclass_fields__})
+
+
+def assert_fields(fields: Any) -> None:
+    """Raises ValueError naming the first field of a description that is missing or not as the module tells."""
+    if not isinstance(fields, dict) or fields.get("format") != 1:
+        raise ValueError('expected an object with "format": 1')
+    digests = fields.get("sha256")
+    conditions = {
+        "variant, trained and licence are texts": all(
+            isinstance(fields.get(name), str) for name in ("variant", "trained", "licence")
+        ),
+        f"side is {GRID // 2} or {GRID}": fields.get("side") in (GRID // 2, GRID),
+        "radius and refiner_radius are numbers from 0 to 100": all(
+            is_number(fields.get(name)) and 0 <= fields[name] <= 100 for name in ("radius", "refiner_radius")
+        ),
+        "threshold is a number between 0 and 1": is_number(fields.get("threshold")) and 0 < fields["threshold"] < 1,
+        f"sha256 holds a digest for {SEGMENTOR} and {REFINER}": isinstance(digests, dict)
+        and all(isinstance(digests.get(name), str) for name in (SEGMENTOR, REFINER)),
+    }
+    for condition, holds in conditions.items():
+        if not holds:
+            raise ValueError(f"expected that {condition}")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a JSON value is a number (true and false are not)."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def available_threads() -> int:
+    """Processor cores that this process may use, at most 4."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return min(MOST_THREADS, len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
+class Networks:
+    """The Segmentor and the Refiner of one model. Calls from several threads at a time are fine."""
+
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
+        """Reads and checks all three files. Raises ModelNotFoundError, ModelError."""
+        self.description = read_description(folder)
+        self.side = self.description.side
+        self.radius = self.description.radius
+        self.refiner_radius = self.description.refiner_radius
+        self.threshold = self.description.threshold
+        plane, small = (GRID, GRID), (self.side // 4, self.side // 4)
+        self._segmentor = start(
+            read_verified(folder, SEGMENTOR, self.description.sha256),
+            folder / SEGMENTOR,
+            threads,
+            {"image": (1, 3, self.side, self.side), "maps": (1, 3, self.side, self.side)},
+            {"logits": (1, 1, *plane), "context": (1, CHANNELS, *small)},
+        )
+        self._refiner = start(
+            read_verified(folder, REFINER, self.description.sha256),
+            folder / REFINER,
+            threads,
+            {
+                "image": (1, 3, *plane),
+                "disks": (1, 2, *plane),
+                "context": (1, CHANNELS, *small),
+                "logits": (1, 1, *plane),
+            },
+            {"refined": (1, 1, *plane)},
+        )
+
+    def segment(
+        self, image: NDArray[np.float32], maps: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The Segmentor (SPEC sections 1 and 2).
+
+        image: RGB in [0, 1], float32 (3, S, S). maps: previous mask, positive and negative disks, float32 (3, S, S).
+        Returns the coarse logits (256, 256) and the context for the Refiner (32, S/4, S/4).
+        """
+        logits, context = self._segmentor.run(["logits", "context"], {"image": image[None], "maps": maps[None]})
+        return logits[0, 0], context[0]
+
+    def refine(
+        self,
+        image: NDArray[np.float32],
+        disks: NDArray[np.float32],
+        context: NDArray[np.float32],
+        logits: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """The Refiner (SPEC section 3), on the focus box.
+
+        image: RGB in [0, 1], float32 (3, 256, 256). disks: positive and negative, (2, 256, 256). context (32, S/4, S/4)
+        and logits (256, 256): RoIAligned. Returns the refined logits (256, 256).
+        """
+        feeds = {"image": image[None], "disks": disks[None], "context": context[None], "logits": logits[None, None]}
+        (refined,) = self._refiner.run(["refined"], feeds)
+        return refined[0, 0]  # type: ignore[no-any-return]
+
+
+def read_verified(folder: Path, name: str, sha256: dict[str, str]) -> bytes:
+    """The bytes of a network whose digest is the one in ``model.json``."""
+    try:
+        content = (folder / name).read_bytes()
+    except OSError as error:
+        raise ModelNotFoundError(f"the model in {str(folder)!r} is not whole: {error}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256[name].lower():
+        raise ModelError(
+            f"{str(folder / name)!r} is damaged or was altered: its SHA-256 is {digest}, {DESCRIPTION} says "
+            f"{sha256[name]}; install or convert the model again"
+        )
+    return content
+
+
+def start(
+    content: bytes,
+    path: Path,
+    threads: int | None,
+    inputs: dict[str, tuple[int, ...]],
+    outputs: dict[str, tuple[int, ...]],
+) -> Any:
+    """An ONNX Runtime session with these inputs and outputs, all float32.
+
+    The thread count is always explicit (0 would pin threads to cores and fail in containers), and threads that wait do
+    not spin: clicks are seconds apart, and the host has work of its own. Loaded from bytes, so no path leads to others.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or available_threads()
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors share no base class but this
+        raise ModelError(f"{str(path)!r} is not a network that ONNX Runtime can run: {error}") from error
+    found = {
+        "inputs": {value.name: tuple(value.shape) for value in session.get_inputs() if value.type == "tensor(float)"},
+        "outputs": {value.name: tuple(value.shape) for value in session.get_outputs() if value.type == "tensor(float)"},
+    }
+    complete = found["inputs"] == inputs and len(session.get_inputs()) == len(inputs)
+    if not complete or any(found["outputs"].get(name) != shape for name, shape in outputs.items()):
+        raise ModelError(
+            f"{str(path)!r} is not the network expected there: it has {found}, expected float32 inputs {inputs} and "
+            f"outputs {outputs}"
+        )
+    return session

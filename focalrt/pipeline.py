@@ -1,0 +1,185 @@
+"""One click: target box, Segmentor, coarse mask, focus box, Refiner (SPEC section 4, a function per step).
+
+Each step is a function of values; none knows the session. The merge that follows is ``merge.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import floor, log
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from . import taps
+from .geometry import GRID, Box, expand, pixel, square, to_grid
+from .kernels.disks import draw_disks
+from .kernels.resample import sample_image, sample_planes
+from .networks import Networks
+from .runs import Runs
+from .stopwatch import Stopwatch
+
+EXPANSION = 1.4  # of the target box and of the focus box
+LEAST_SIDE = 10  # pixels of a target box
+NOTHING = 10  # a set of fewer pixels has no box of its own
+LOCAL = 0.2  # half side of the focus box about a click that changed little, in sides of the coarse mask
+LATE = 10  # from scratch, clicks after this many use the prediction inside the focus box only
+
+
+class Click(NamedTuple):
+    """A point in image pixels, pixel centres at integers, and whether it lies on the object."""
+
+    x: float
+    y: float
+    positive: bool = True
+
+    @property
+    def row(self) -> int:
+        """Row of the pixel that holds the point."""
+        return floor(self.y + 0.5)
+
+    @property
+    def column(self) -> int:
+        """Column of the pixel that holds the point."""
+        return floor(self.x + 0.5)
+
+
+class Prediction(NamedTuple):
+    """What the networks say after a click.
+
+    runs: the predicted mask P. target, focus: the boxes that the Segmentor and the Refiner saw. coarse: float32
+    (256, 256) probabilities over the target box. refined: float32 (256, 256) logits over the focus box.
+    """
+
+    runs: Runs
+    target: Box
+    focus: Box
+    coarse: NDArray[np.float32]
+    refined: NDArray[np.float32]
+
+
+def predict(
+    networks: Networks,
+    image: NDArray[np.uint8],
+    mask: Runs,
+    clicks: Sequence[Click],
+    *,
+    view: Box | None = None,
+    from_scratch: bool = True,
+    watch: Stopwatch | None = None,
+) -> Prediction:
+    """SPEC section 4, steps 1 to 6, for the last of the clicks.
+
+    image: read-only uint8 (H, W, 3), C-contiguous. mask: what the object was before this click. view: stands for the
+    whole image while the mask is empty. from_scratch: no part of the mask was given by hand.
+    """
+    watch = watch or Stopwatch()
+    target = target_box(mask, clicks, view or Box(0, 0, image.shape[1], image.shape[0]), image.shape)
+    watch.lap("target box")
+    crop, maps = segmentor_input(networks, image, mask, clicks, target)
+    watch.lap("target crop")
+    logits, context = networks.segment(crop, maps)
+    watch.lap("segmentor")
+    probabilities: NDArray[np.float32] = expit(logits)
+    coarse = Runs.from_grid(probabilities, networks.threshold, target)
+    watch.lap("coarse mask")
+    focus = focus_box(coarse, mask, clicks[-1], target)
+    watch.lap("focus box")
+    inputs = refiner_input(networks, image, clicks, logits, context, target, focus)
+    watch.lap("focus crop")
+    refined = networks.refine(*inputs)
+    watch.lap("refiner")
+    keep = mask if from_scratch and len(clicks) > LATE else coarse
+    inside = Runs.from_grid(refined, log(networks.threshold / (1 - networks.threshold)), focus)
+    predicted = (keep - Runs.rectangle(focus)) | inside
+    watch.lap("refined mask")
+    return Prediction(predicted, target, focus, probabilities, refined)
+
+
+def target_box(mask: Runs, clicks: Sequence[Click], whole: Box, shape: tuple[int, ...]) -> Box:
+    """Step 1: where the Segmentor looks. ``whole`` while the mask is empty; else about the mask, every positive click
+    and the last one, 1.4 times as large, at least 10 pixels a side, inside the image.
+
+    The box holds all of the mask, so no part of it lies beyond the prediction.
+    """
+    box = mask.box
+    if box is None:
+        return whole
+    for click in clicks:
+        if click.positive or click is clicks[-1]:
+            box = box.union(pixel(click.row, click.column))
+    return expand(box, EXPANSION, LEAST_SIDE, Box(0, 0, shape[1], shape[0]))
+
+
+def segmentor_input(
+    networks: Networks, image: NDArray[np.uint8], mask: Runs, clicks: Sequence[Click], target: Box
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Step 2: the crop (3, S, S) in [0, 1] and the maps (previous mask, positive disks, negative disks), (3, S, S)."""
+    side = networks.side
+    law = taps.align_corners if side == GRID else taps.halved
+    rows, columns = law(target.height, side), law(target.width, side)
+    crop = sample_image(image, target.y0, target.x0, *rows, *columns)
+    disks = click_maps(clicks, target, networks.radius)
+    if side != GRID:
+        half = taps.align_corners(GRID, side)
+        disks = sample_planes(disks, *half, *half)
+    return crop, np.concatenate([mask.sample(target, rows, columns)[None], disks])
+
+
+def click_maps(clicks: Sequence[Click], box: Box, radius: float) -> NDArray[np.float32]:
+    """Positive and negative disks (2, 256, 256) of 0 and 1 on the grid laid over the box."""
+    maps = np.zeros((2, GRID, GRID), np.float32)
+    for plane, positive in zip(maps, (True, False), strict=True):
+        points = [to_grid(click.x, click.y, box) for click in clicks if click.positive == positive]
+        draw_disks(np.array(points, np.float64).reshape(-1, 2), radius, plane)
+    return maps
+
+
+def focus_box(coarse: Runs, mask: Runs, click: Click, target: Box) -> Box:
+    """Step 4: where the Refiner looks: about what the click changed, or about the click where that is little."""
+    row, column = click.row, click.column
+    extent = box_or(coarse, target)
+    near = square(row, column, LOCAL * max(extent.height, extent.width))
+    if not mask:
+        return expand(extent, EXPANSION, 1, target)
+    change = (coarse ^ mask).component(row, column)
+    if not change:
+        return expand(near, EXPANSION, 1, target)
+    box = box_or(change, target)
+    little = 3 * box.height < extent.height or 3 * box.width < extent.width
+    return expand(near if little else box, EXPANSION, 1, target)
+
+
+def box_or(runs: Runs, otherwise: Box) -> Box:
+    """The box of a set of pixels; ``otherwise`` for fewer than 10, which count as nothing."""
+    box = runs.box
+    return otherwise if box is None or runs.area < NOTHING else box
+
+
+def refiner_input(
+    networks: Networks,
+    image: NDArray[np.uint8],
+    clicks: Sequence[Click],
+    logits: NDArray[np.float32],
+    context: NDArray[np.float32],
+    target: Box,
+    focus: Box,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Step 5's input: the focus crop (3, 256, 256) in [0, 1], its disks (2, 256, 256), and the Segmentor's context
+    (32, S/4, S/4) and logits (256, 256), both RoIAligned to the focus box (SPEC section 3).
+    """
+    rows, columns = taps.align_corners(focus.height, GRID), taps.align_corners(focus.width, GRID)
+    crop = sample_image(image, focus.y0, focus.x0, *rows, *columns)
+    disks = click_maps(clicks, focus, networks.refiner_radius)
+    return crop, disks, roi_align(context, target, focus), roi_align(logits[None], target, focus)[0]
+
+
+def roi_align(planes: NDArray[np.float32], target: Box, focus: Box) -> NDArray[np.float32]:
+    """RoIAlign of the focus box on square planes (C, side, side) laid over the target box; same shape."""
+    side = planes.shape[1]
+    down, across = side / target.height, side / target.width
+    rows = taps.roi_align((focus.y0 - target.y0) * down, (focus.y1 - target.y0) * down, side, side)
+    columns = taps.roi_align((focus.x0 - target.x0) * across, (focus.x1 - target.x0) * across, side, side)
+    return sample_planes(planes, *rows, *columns)

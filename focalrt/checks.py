@@ -58,7 +58,7 @@ def check_mask(mask: Any, height: int, width: int, argument: str = "mask") -> ND
         object_pixels: NDArray[np.bool_] = mask == top if top else np.zeros_like(mask, np.bool_)
         if top in (0, 1, 255) and not mask[~object_pixels].any():
             return object_pixels
-        raise ArgumentValueError(f"{argument}: uint8 masks hold 0 and 1, or 0 and 255; pass a comparison such as ids == 3")
+        raise ArgumentValueError(f"{argument}: uint8 masks hold 0 and 1, or 0 and 255; compare others, as in ids == 3")
     raise ArgumentTypeError(f"{argument}: expected bool, or uint8 with 0 and 1 or 0 and 255; got {told(mask)}")
 
 
@@ -80,7 +80,8 @@ def check_click(x: Any, y: Any, positive: Any, height: int, width: int) -> Click
     for name, value, size in (("x", click.x, width), ("y", click.y, height)):
         if not -0.5 <= value < size - 0.5:
             raise ArgumentValueError(
-                f"{name}: expected a place on the {width} x {height} image, -0.5 <= {name} < {size - 0.5}; got {value:g}"
+                f"{name}: expected a place on the {width} x {height} image, -0.5 <= {name} < {size - 0.5}; "
+                f"got {value:g}"
             )
     return click
 
@@ -114,7 +115,8 @@ def check_box(box: Any, height: int, width: int, argument: str) -> Box:
     clipped = Box(*(int(e) for e in edges)).clip(Box(0, 0, width, height))
     if clipped.width < 1 or clipped.height < 1:
         raise ArgumentValueError(
-            f"{argument}: expected x0 < x1 and y0 < y1 with a pixel of the {width} x {height} image inside; got {told(box)}"
+            f"{argument}: expected x0 < x1 and y0 < y1 with a pixel of the {width} x {height} image inside; "
+            f"got {told(box)}"
         )
     return clipped
 
@@ -125,7 +127,9 @@ def check_view(view: Any, click: Click, height: int, width: int) -> Box | None:
         return None
     box = check_box(view, height, width, "view")
     if not box.holds(click.row, click.column):
-        raise ArgumentValueError(f"view: expected a box that holds the click ({click.x:g}, {click.y:g}); got {told(view)}")
+        raise ArgumentValueError(
+            f"view: expected a box that holds the click ({click.x:g}, {click.y:g}); got {told(view)}"
+        )
     return box
 
 

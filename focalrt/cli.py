@@ -56,8 +56,12 @@ def parser() -> argparse.ArgumentParser:
     segment.add_argument("--out", metavar="FILE", help="where the mask goes (default: PHOTO.mask.png, here)")
     segment.add_argument("--overlay", metavar="FILE", help="also write the photo with mask and clicks drawn over it")
     segment.add_argument("--json", action="store_true", help="print what every click did, as JSON")
-    segment.add_argument("--view", type=integers, metavar="X0,Y0,X1,Y1", help="part of the photo that the first click means")
-    segment.add_argument("--merge", default="auto", choices=("auto", "always", "never"), help="Progressive Merge (auto)")
+    segment.add_argument(
+        "--view", type=integers, metavar="X0,Y0,X1,Y1", help="the part of the photo that the first click is about"
+    )
+    segment.add_argument(
+        "--merge", default="auto", choices=("auto", "always", "never"), help="Progressive Merge (default: auto)"
+    )
     add_model(segment)
 
     models = commands.add_parser("models", help="list the models that come with the package")
@@ -114,7 +118,8 @@ def run_segment(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(report(session, results, out), indent=2))
     else:
-        print(f"{out}: {session.runs.area} of {image.shape[0] * image.shape[1]} pixels; last click {results[-1].outcome}")
+        share = session.runs.area / (image.shape[0] * image.shape[1])
+        print(f"{out}: {session.runs.area} pixels ({share:.1%}); last click {results[-1].outcome}")
     return 0
 
 

@@ -23,7 +23,7 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
 
 
 def read_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
-    """A mask as bool (H, W): object is what is brighter than half of the file's brightest pixel (0/1, 0/255, soft edges).
+    """A mask as bool (H, W): object is what is brighter than half of the brightest pixel (0/1, 0/255, soft edges).
 
     Raises OSError where the file cannot be read, ImageFileError where it is no image.
     """

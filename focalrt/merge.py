@@ -80,7 +80,7 @@ class Merge(NamedTuple):
     """What a click writes.
 
     outcome: ``written``; ``unchanged``, where the prediction agrees with the mask at the click; ``disobeyed``, where it
-    contradicts the click. change: the pixels to invert (U). withheld: the other pixels that the prediction would invert.
+    contradicts the click. change: the pixels to invert (U). withheld: the others that the prediction would invert.
     """
 
     outcome: Outcome

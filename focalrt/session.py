@@ -305,5 +305,5 @@ class Session:
 def spread(grid: NDArray[np.float32], box: Box) -> NDArray[np.float32]:
     """A grid read bilinearly (align_corners) at every pixel of a box: float32 (height, width)."""
     rows, columns = taps.align_corners(len(grid), box.height), taps.align_corners(len(grid), box.width)
-    (plane,) = sample_planes(grid[None], *rows, *columns)
-    return plane
+    planes: NDArray[np.float32] = sample_planes(grid[None], *rows, *columns)[0]
+    return planes

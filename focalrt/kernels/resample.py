@@ -13,22 +13,22 @@ def sample_image(
     image: NDArray[np.uint8],
     top: int,
     left: int,
-    row_index: NDArray[np.int32],
+    row_source: NDArray[np.int32],
     row_weight: NDArray[np.float32],
-    column_index: NDArray[np.int32],
+    column_source: NDArray[np.int32],
     column_weight: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """The crop of a photo (H, W, 3) that begins at (top, left), resampled to float32 (3, rows, columns) in [0, 1]."""
-    rows, columns, taps = row_index.shape[0], column_index.shape[0], row_index.shape[1]
+    rows, columns, taps = row_source.shape[0], column_source.shape[0], row_source.shape[1]
     out = np.empty((3, rows, columns), np.float32)
     scale = np.float32(1 / 255)
     for i in range(rows):
         for j in range(columns):
             red = green = blue = np.float32(0)
             for p in range(taps):
-                row = top + row_index[i, p]
+                row = top + row_source[i, p]
                 for q in range(taps):
-                    column = left + column_index[j, q]
+                    column = left + column_source[j, q]
                     weight = row_weight[i, p] * column_weight[j, q]
                     red += weight * np.float32(image[row, column, 0])
                     green += weight * np.float32(image[row, column, 1])
@@ -42,22 +42,25 @@ def sample_image(
 @kernel
 def sample_planes(
     planes: NDArray[np.float32],
-    row_index: NDArray[np.int32],
+    row_source: NDArray[np.int32],
     row_weight: NDArray[np.float32],
-    column_index: NDArray[np.int32],
+    column_source: NDArray[np.int32],
     column_weight: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """Float planes (C, H, W) resampled to float32 (C, rows, columns)."""
-    channels, rows, columns = planes.shape[0], row_index.shape[0], column_index.shape[0]
+    channels, rows, columns = planes.shape[0], row_source.shape[0], column_source.shape[0]
     out = np.empty((channels, rows, columns), np.float32)
+    line = np.empty(planes.shape[2], np.float32)
     for channel in range(channels):
         for i in range(rows):
+            line[:] = 0
+            for p in range(row_source.shape[1]):
+                weight, row = row_weight[i, p], row_source[i, p]
+                for k in range(line.shape[0]):
+                    line[k] += weight * planes[channel, row, k]
             for j in range(columns):
                 total = np.float32(0)
-                for p in range(row_index.shape[1]):
-                    row = row_index[i, p]
-                    for q in range(column_index.shape[1]):
-                        weight = row_weight[i, p] * column_weight[j, q]
-                        total += weight * planes[channel, row, column_index[j, q]]
+                for q in range(column_source.shape[1]):
+                    total += column_weight[j, q] * line[column_source[j, q]]
                 out[channel, i, j] = total
     return out

@@ -48,7 +48,7 @@ def flip(mask: NDArray[np.bool_], spans: NDArray[np.int32], top: int, left: int)
 @kernel
 def combine(a: NDArray[np.int32], b: NDArray[np.int32], table: int) -> NDArray[np.int32]:
     """The pixels for which bit ``2 [in a] + [in b]`` of the truth table is set; bit 0 must not be."""
-    out = np.empty((a.shape[0] + b.shape[0], 3), np.int32)
+    out: NDArray[np.int32] = np.empty((a.shape[0] + b.shape[0], 3), np.int32)
     never = np.int64(2**31)
     i = j = n = 0
     while i < a.shape[0] or j < b.shape[0]:
@@ -81,7 +81,8 @@ def combine(a: NDArray[np.int32], b: NDArray[np.int32], table: int) -> NDArray[n
                 out[n, 0], out[n, 1], out[n, 2] = row, start, edge
                 n += 1
             inside = now
-    return out[:n].copy()
+    used: NDArray[np.int32] = out[:n].copy()
+    return used
 
 
 @kernel
@@ -117,21 +118,21 @@ def sample(
     spans: NDArray[np.int32],
     top: int,
     left: int,
-    row_index: NDArray[np.int32],
+    row_source: NDArray[np.int32],
     row_weight: NDArray[np.float32],
-    column_index: NDArray[np.int32],
+    column_source: NDArray[np.int32],
     column_weight: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """The 0/1 mask resampled by taps over the crop that begins at (top, left): float32 (rows, columns) in [0, 1]."""
-    out = np.zeros((row_index.shape[0], column_index.shape[0]), np.float32)
-    for i in range(row_index.shape[0]):
-        for p in range(row_index.shape[1]):
-            row = top + row_index[i, p]
+    out = np.zeros((row_source.shape[0], column_source.shape[0]), np.float32)
+    for i in range(row_source.shape[0]):
+        for p in range(row_source.shape[1]):
+            row = top + row_source[i, p]
             n = first_at_least(spans[:, 0], row)
             while n < spans.shape[0] and spans[n, 0] == row:
-                for q in range(column_index.shape[1]):
-                    begin = first_at_least(column_index[:, q], spans[n, 1] - left)
-                    end = first_at_least(column_index[:, q], spans[n, 2] - left)
+                for q in range(column_source.shape[1]):
+                    begin = first_at_least(column_source[:, q], spans[n, 1] - left)
+                    end = first_at_least(column_source[:, q], spans[n, 2] - left)
                     for j in range(begin, end):
                         out[i, j] += row_weight[i, p] * column_weight[j, q]
                 n += 1
@@ -188,8 +189,8 @@ def crossing(
 ) -> int:
     """First of the pixels [low, high) on b's side of the threshold; high if none.
 
-    The values run linearly from a on grid line ``cell`` to b on the next; pixel j lies at ``j cells / steps``. The place
-    follows from a division; rounding is settled by the value at the pixel itself.
+    The values run linearly from a on grid line ``cell`` to b on the next; pixel j lies at ``j cells / steps``. Its
+    place follows from a division; rounding is settled by the value at the pixel itself.
     """
     guess = (cell + (threshold - a) / (b - a)) * steps / cells
     at = low
@@ -241,7 +242,7 @@ def from_grid(
     cells = grid.shape[0] - 1
     rows, columns = first_pixels(cells, height), first_pixels(cells, width)
     row_steps, column_steps = max(height - 1, 1), max(width - 1, 1)
-    spans = np.empty((count_at_most(grid, threshold, rows), 3), np.int32)
+    spans: NDArray[np.int32] = np.empty((count_at_most(grid, threshold, rows), 3), np.int32)
     mixed = np.empty(cells, np.int64)
     n = 0
     for band in range(cells):
@@ -259,4 +260,5 @@ def from_grid(
                     n, start = toggle(spans, n, top + i, start, left + at)
             if start >= 0:
                 n, start = toggle(spans, n, top + i, start, left + width)
-    return spans[:n].copy()
+    used: NDArray[np.int32] = spans[:n].copy()
+    return used

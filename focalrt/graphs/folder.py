@@ -1,0 +1,63 @@
+"""Writes a model folder from trained parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from . import refiner, segmentor
+
+SIDES = {"s1": 128, "s2": 256}
+
+
+def write_model(
+    parameters: Mapping[str, NDArray[Any]],
+    variant: str,
+    folder: str | os.PathLike[str],
+    *,
+    radius: float,
+    trained: str,
+    licence: str,
+) -> None:
+    """Writes ``segmentor.onnx``, ``refiner.onnx`` and ``model.json``; the folder appears whole or stays as it was.
+
+    parameters: by published names, as for :func:`focalrt.graphs.segmentor`. radius: of the Segmentor's disks, as
+    trained. trained, licence: texts for ``model.json``. Raises ParameterError.
+    """
+    networks = {
+        "segmentor.onnx": segmentor(parameters, variant).SerializeToString(deterministic=True),
+        "refiner.onnx": refiner(parameters, variant).SerializeToString(deterministic=True),
+    }
+    description = {
+        "format": 1,
+        "variant": variant,
+        "side": SIDES[variant.rsplit("-", 1)[1]],
+        "radius": radius,
+        "refiner_radius": 5,
+        "threshold": 0.5,
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in networks.items()},
+        "trained": trained,
+        "licence": licence,
+    }
+    target = Path(folder)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        for name, content in networks.items():
+            (part / name).write_bytes(content)
+        (part / "model.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+        part.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        part.rename(target)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise

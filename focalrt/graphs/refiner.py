@@ -1,0 +1,64 @@
+"""The Refiner redraws the mask inside the focus box from the photo's own pixels (SPEC section 3).
+
+Chen et al., "FocalClick: Towards Practical Interactive Image Segmentation", CVPR 2022 (arXiv 2204.02574).
+"""
+
+from __future__ import annotations
+
+import onnx
+
+from .builder import Graph, Value
+from .parameters import Source
+
+GRID = 256  # side of the network plane
+WIDTH = 32  # channels throughout, and of the context that the Segmentor hands over
+NET = "refiner"
+
+
+def refiner(source: Source, side: int) -> onnx.ModelProto:
+    """Image, disks, context, logits -> refined and boundary logits, (1, 1, 256, 256) each.
+
+    Image (1, 3, 256, 256), disks (1, 2, 256, 256), logits (1, 1, 256, 256), context (1, 32, side/4, side/4),
+    with the side of the Segmentor's input.
+    """
+    g = Graph("refiner", source)
+    image, disks = g.input("image", (1, 3, GRID, GRID)), g.input("disks", (1, 2, GRID, GRID))
+    context = g.input("context", (1, WIDTH, side // 4, side // 4))
+    coarse = g.input("logits", (1, 1, GRID, GRID))
+    x = details(g, image, disks, coarse)
+    x = g.add(x, g.resize(g.relu(context), x.shape[2], "context.resize"), "context.added")
+    x = xception(g, xception(g, x, "refine_fusion2"), "refine_fusion3")
+    detail, boundary = heads(g, x)
+    g.output(blend(g, detail, boundary, coarse))
+    g.output(boundary)
+    return g.model()
+
+
+def details(g: Graph, image: Value, disks: Value, coarse: Value) -> Value:
+    """The crop's pixels, clicks and coarse probabilities -> (1, 32, 128, 128)."""
+    x = g.concat([image, disks, g.node("Sigmoid", [coarse], "probabilities", coarse.shape)], "crop")
+    name = f"{NET}.image_conv1"
+    x = g.relu(g.conv(x, f"{name}.conv", WIDTH, 3, 2, bias=True, norm=f"{name}.norm"))
+    return xception(g, xception(g, x, "image_conv2"), "image_conv3")
+
+
+def xception(g: Graph, x: Value, part: str) -> Value:
+    """Depthwise 3x3, then 1x1, normalisation and ReLU; size and width stay."""
+    name, width = f"{NET}.{part}", x.shape[1]
+    x = g.conv(x, f"{name}.conv3x3", width, 3, groups=width, bias=True)
+    return g.relu(g.conv(x, f"{name}.conv1x1", width, bias=True, norm=f"{name}.norm"))
+
+
+def heads(g: Graph, x: Value) -> tuple[Value, Value]:
+    """(1, 32, 128, 128) -> detail, boundary (1, 1, 256, 256), by one convolution and one resizing."""
+    detail = g.learnt(f"{NET}.refine_pred", 1, WIDTH, 3, bias=True)
+    boundary = g.learnt(f"{NET}.refine_trimap", 1, WIDTH, 3, bias=True)
+    both = g.apply(detail.beside(boundary), x, f"{NET}.heads")
+    return g.halves(g.resize(both, GRID, f"{NET}.heads.resize"), "detail", "boundary")
+
+
+def blend(g: Graph, detail: Value, boundary: Value, coarse: Value) -> Value:
+    """Equation 1, s(b) d + (1 - s(b)) c, written c + s(b) (d - c)."""
+    gate = g.node("Sigmoid", [boundary], "gate", boundary.shape)
+    change = g.node("Sub", [detail, coarse], "change", coarse.shape)
+    return g.add(coarse, g.node("Mul", [gate, change], "change.gated", coarse.shape), "refined")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import isfinite
+from math import inf, isfinite
 from numbers import Integral, Real
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +66,10 @@ def check_number(value: Any, argument: str) -> float:
     """A finite real number; bool is none."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise ArgumentTypeError(f"{argument}: expected a number; got {told(value)}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = inf
     if not isfinite(number):
         raise ArgumentValueError(f"{argument}: expected a finite number; got {told(value)}")
     return number
@@ -74,7 +77,7 @@ def check_number(value: Any, argument: str) -> float:
 
 def check_click(x: Any, y: Any, positive: Any, height: int, width: int) -> Click:
     """A click on the image: the middle of the first pixel is (0, 0), so x lies in [-0.5, width - 0.5)."""
-    if not isinstance(positive, (bool, np.bool_)) and not (isinstance(positive, Integral) and positive in (0, 1)):
+    if not isinstance(positive, (bool, np.bool_)) and not (isinstance(positive, Real) and positive in (0, 1)):
         raise ArgumentTypeError(f"positive: expected True (on the object) or False (off it); got {told(positive)}")
     click = Click(check_number(x, "x"), check_number(y, "y"), bool(positive))
     for name, value, size in (("x", click.x, width), ("y", click.y, height)):
@@ -98,46 +101,53 @@ def check_clicks(clicks: Any, height: int, width: int) -> list[Click]:
             rest = [None, None]
         if len(rest) > 1 or isinstance(click, (str, bytes)):
             raise ArgumentTypeError(f"clicks[{number}]: expected (x, y) or (x, y, positive); got {told(click)}")
-        checked.append(check_click(x, y, rest[0] if rest else True, height, width))
+        try:
+            checked.append(check_click(x, y, rest[0] if rest else True, height, width))
+        except (ArgumentTypeError, ArgumentValueError) as error:
+            raise type(error)(f"clicks[{number}]: {error}") from None
     if not checked:
         raise ArgumentValueError("clicks: expected at least one")
     return checked
 
 
-def check_box(box: Any, height: int, width: int, argument: str) -> Box:
-    """Four integers x0, y0, x1, y1, half-open; clipped to the image, where at least one pixel must be left."""
+def check_edges(box: Any, argument: str) -> Box:
+    """Four integers x0, y0, x1, y1."""
     try:
         edges = tuple(box)
     except TypeError:
         edges = ()
     if len(edges) != 4 or not all(isinstance(e, Integral) and not isinstance(e, (bool, np.bool_)) for e in edges):
         raise ArgumentTypeError(f"{argument}: expected four integers (x0, y0, x1, y1); got {told(box)}")
-    clipped = Box(*(int(e) for e in edges)).clip(Box(0, 0, width, height))
-    if clipped.width < 1 or clipped.height < 1:
+    return Box(*(int(edge) for edge in edges))
+
+
+def check_box(box: Any, height: int, width: int) -> Box:
+    """A box, half-open, that lies inside the image and has at least one pixel."""
+    edges = check_edges(box, "box")
+    if not (0 <= edges.x0 < edges.x1 <= width and 0 <= edges.y0 < edges.y1 <= height):
         raise ArgumentValueError(
-            f"{argument}: expected x0 < x1 and y0 < y1 with a pixel of the {width} x {height} image inside; "
-            f"got {told(box)}"
+            f"box: expected 0 <= x0 < x1 <= {width} and 0 <= y0 < y1 <= {height}; got {tuple(edges)}"
+        )
+    return edges
+
+
+def check_view(view: Any, click: Click, height: int, width: int) -> Box | None:
+    """None, or a box that holds the click once it is clipped to the image."""
+    if view is None:
+        return None
+    clipped = check_edges(view, "view").clip(Box(0, 0, width, height))
+    if not clipped.holds(click.row, click.column):
+        raise ArgumentValueError(
+            f"view: expected a box that holds the click ({click.x:g}, {click.y:g}); got {told(view)}"
         )
     return clipped
 
 
-def check_view(view: Any, click: Click, height: int, width: int) -> Box | None:
-    """None, or a box that holds the click."""
-    if view is None:
-        return None
-    box = check_box(view, height, width, "view")
-    if not box.holds(click.row, click.column):
-        raise ArgumentValueError(
-            f"view: expected a box that holds the click ({click.x:g}, {click.y:g}); got {told(view)}"
-        )
-    return box
-
-
 def check_policy(merge: Any) -> Policy:
     """One of the merge policies."""
-    if merge not in get_args(Policy):
+    if not isinstance(merge, str) or merge not in get_args(Policy):
         raise ArgumentValueError(f"merge: expected one of {', '.join(get_args(Policy))}; got {told(merge)}")
-    return merge  # type: ignore[no-any-return]
+    return cast(Policy, merge)
 
 
 def check_region(region: Any) -> Region:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .pipeline import Click
     from .session import Result, Session
 
+LOSSY = (".jpg", ".jpeg", ".jpe", ".webp", ".avif", ".jp2")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
@@ -81,15 +83,22 @@ def add_model(command: argparse.ArgumentParser) -> None:
 
 def click(text: str) -> tuple[float, float, bool]:
     """``x,y`` or ``x,y,+`` for a point on the object, ``x,y,-`` off it."""
-    x, y, *sign = text.split(",")
-    if len(sign) > 1 or sign not in ([], ["+"], ["-"]):
-        raise ValueError(text)
-    return float(x), float(y), sign != ["-"]
+    try:
+        x, y, *sign = text.split(",")
+        if sign not in ([], ["+"], ["-"]):
+            raise ValueError
+        return float(x), float(y), sign != ["-"]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected X,Y or X,Y,- in pixels; got {text!r}") from None
 
 
 def integers(text: str) -> tuple[int, ...]:
-    """Integers between commas."""
-    return tuple(int(number) for number in text.split(","))
+    """Four integers between commas."""
+    try:
+        x0, y0, x1, y1 = (int(number) for number in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected X0,Y0,X1,Y1 in pixels; got {text!r}") from None
+    return x0, y0, x1, y1
 
 
 def load_model(arguments: argparse.Namespace) -> Any:
@@ -101,9 +110,14 @@ def load_model(arguments: argparse.Namespace) -> Any:
 
 def run_segment(arguments: argparse.Namespace) -> int:
     """``focalrt segment``."""
-    from .imagefile import read_image, read_mask, write_image
+    from .imagefile import check_destination, read_image, read_mask, write_image
     from .overlay import draw
 
+    out = Path(arguments.out or f"{Path(arguments.photo).stem}.mask.png")
+    if out.suffix.lower() in LOSSY:
+        raise ArgumentValueError(f"--out: {out.suffix} would blur the edge of the mask; take .png")
+    for path in filter(None, (out, arguments.overlay)):
+        check_destination(path)
     image = read_image(arguments.photo)
     mask = read_mask(arguments.mask) if arguments.mask else None
     session = load_model(arguments).session(image, mask, merge=arguments.merge)
@@ -111,7 +125,6 @@ def run_segment(arguments: argparse.Namespace) -> int:
         session.click(*point, view=arguments.view if number == 0 else None)
         for number, point in enumerate(arguments.click)
     ]
-    out = Path(arguments.out or f"{Path(arguments.photo).stem}.mask.png")
     write_image(out, session.mask.astype("uint8") * 255)
     if arguments.overlay:
         write_image(arguments.overlay, draw(image, session.mask, session.clicks))

@@ -45,18 +45,25 @@ def decode(path: str | os.PathLike[str], mode: int) -> NDArray[np.uint8]:
     return decoded
 
 
+def check_destination(path: str | os.PathLike[str]) -> None:
+    """Raises what :func:`write_image` would, before there is anything to write: OSError, ImageFileError."""
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"no folder {str(target.parent)!r} to write {target.name!r} into")
+    if not target.suffix or not cv2.haveImageWriter(target.name):
+        raise ImageFileError(f"{os.fspath(path)!r}: no image format has that ending; take .png")
+
+
 def write_image(path: str | os.PathLike[str], pixels: NDArray[np.uint8]) -> None:
     """Writes grey (H, W) or RGB (H, W, 3) in the format that the file's name tells, whole or not at all.
 
     Raises OSError where that cannot be done, ImageFileError for an unknown format.
     """
+    check_destination(path)
     target = Path(path)
-    try:
-        done, content = cv2.imencode(target.suffix, pixels if pixels.ndim == 2 else pixels[..., ::-1])
-    except cv2.error:
-        done = False
+    done, content = cv2.imencode(target.suffix, pixels if pixels.ndim == 2 else pixels[..., ::-1])
     if not done:
-        raise ImageFileError(f"{os.fspath(path)!r}: no image format has that ending; take .png")
+        raise ImageFileError(f"{os.fspath(path)!r}: OpenCV could not write that format")
     handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -67,8 +67,8 @@ def load(model: str | os.PathLike[str] = DEFAULT, *, threads: int | None = None)
     folder = Path(model)
     if isinstance(model, str) and folder.name == model:
         named = shipped_folder() / model
-        folder = named if (named / DESCRIPTION).is_file() else folder
-    if not (folder / DESCRIPTION).is_file():
+        folder = named if os.path.isfile(named / DESCRIPTION) else folder
+    if not os.path.isfile(folder / DESCRIPTION):  # unlike Path.is_file, False for names no file can have
         names = ", ".join(path.parent.name for path in sorted(shipped_folder().glob(f"*/{DESCRIPTION}")))
         raise ModelNotFoundError(
             f"model: no folder {str(model)!r} with a {DESCRIPTION}, and none of that name comes with the package "
@@ -92,6 +92,8 @@ def segment(
     view: as for :meth:`Session.click`, of the first click. model: None takes the default, loaded once and kept.
     All arguments are checked before the networks run. Raises ArgumentTypeError, ArgumentValueError.
     """
+    if model is not None and not isinstance(model, Model):
+        raise ArgumentTypeError(f"model: expected what focalrt.load() returns, or None; got {checks.told(model)}")
     session = (model or default_model()).session(image, mask, merge=merge)
     first, *others = checks.check_clicks(clicks, *session.shape)
     result = session.click(*first, view=view)

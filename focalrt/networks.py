@@ -31,6 +31,7 @@ SEGMENTOR, REFINER, DESCRIPTION = "segmentor.onnx", "refiner.onnx", "model.json"
 CHANNELS = 32  # of the context that goes from the Segmentor to the Refiner
 MOST_THREADS = 4  # beyond that two small networks gain nothing
 LARGEST_DESCRIPTION = 1 << 20
+EXTERNAL = b"\n\x08location"  # how a tensor whose data lies in another file begins to tell where
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,14 @@ def read_description(folder: Path) -> Description:
 
 def assert_fields(fields: Any) -> None:
     """Raises ValueError naming the first field of a description that is missing or not as the module tells."""
-    if not isinstance(fields, dict) or fields.get("format") != 1:
+    if not isinstance(fields, dict) or not is_integer(fields.get("format")) or fields["format"] != 1:
         raise ValueError('expected an object with "format": 1')
     digests = fields.get("sha256")
     conditions = {
         "variant, trained and licence are texts": all(
             isinstance(fields.get(name), str) for name in ("variant", "trained", "licence")
         ),
-        f"side is {GRID // 2} or {GRID}": fields.get("side") in (GRID // 2, GRID),
+        f"side is {GRID // 2} or {GRID}": is_integer(fields.get("side")) and fields["side"] in (GRID // 2, GRID),
         "radius and refiner_radius are numbers from 0 to 100": all(
             is_number(fields.get(name)) and 0 <= fields[name] <= 100 for name in ("radius", "refiner_radius")
         ),
@@ -85,9 +86,14 @@ def assert_fields(fields: Any) -> None:
             raise ValueError(f"expected that {condition}")
 
 
+def is_integer(value: Any) -> bool:
+    """Whether a JSON value is an integer (true and false are not)."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def is_number(value: Any) -> bool:
     """Whether a JSON value is a number (true and false are not)."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_integer(value) or isinstance(value, float)
 
 
 def available_threads() -> int:
@@ -180,14 +186,18 @@ def start(
     """An ONNX Runtime session with these inputs and outputs, all float32.
 
     The thread count is always explicit (0 would pin threads to cores and fail in containers), and threads that wait do
-    not spin: clicks are seconds apart, and the host has work of its own. Loaded from bytes, so no path leads to others.
+    not spin: clicks are seconds apart, and the host has work of its own. No file but this one is read: ONNX Runtime
+    would take tensors kept elsewhere from the current directory.
     """
+    if EXTERNAL in content:
+        raise ModelError(f"{str(path)!r} keeps parameters in another file; a model's networks are whole files")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or available_threads()
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

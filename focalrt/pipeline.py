@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from . import taps
 from .geometry import GRID, Box, expand, pixel, square, to_grid
@@ -28,6 +27,12 @@ LOCAL = 0.2  # half side of the focus box about a click that changed little, in 
 LATE = 10  # from scratch, clicks after this many use the prediction inside the focus box only
 
 
+def nearest(place: float) -> int:
+    """The integer nearest to a place, halves up; ``floor(place + 0.5)`` would round the sum."""
+    whole = floor(place)
+    return whole + (place - whole >= 0.5)
+
+
 class Click(NamedTuple):
     """A point in image pixels, pixel centres at integers, and whether it lies on the object."""
 
@@ -38,12 +43,12 @@ class Click(NamedTuple):
     @property
     def row(self) -> int:
         """Row of the pixel that holds the point."""
-        return floor(self.y + 0.5)
+        return nearest(self.y)
 
     @property
     def column(self) -> int:
         """Column of the pixel that holds the point."""
-        return floor(self.x + 0.5)
+        return nearest(self.x)
 
 
 class Prediction(NamedTuple):
@@ -82,7 +87,7 @@ def predict(
     watch.lap("target crop")
     logits, context = networks.segment(crop, maps)
     watch.lap("segmentor")
-    probabilities: NDArray[np.float32] = expit(logits)
+    probabilities = sigmoid(logits)
     coarse = Runs.from_grid(probabilities, networks.threshold, target)
     watch.lap("coarse mask")
     focus = focus_box(coarse, mask, clicks[-1], target)
@@ -96,6 +101,12 @@ def predict(
     predicted = (keep - Runs.rectangle(focus)) | inside
     watch.lap("refined mask")
     return Prediction(predicted, target, focus, probabilities, refined)
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of logits; exactly 0.5 at 0, and nothing overflows."""
+    probabilities: NDArray[np.float32] = np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * logits))
+    return probabilities
 
 
 def target_box(mask: Runs, clicks: Sequence[Click], whole: Box, shape: tuple[int, ...]) -> Box:

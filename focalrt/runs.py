@@ -68,7 +68,7 @@ class Runs:
         kernels.flip(mask, self.spans, top, left)
 
     def sample(self, box: Box, rows: Taps, columns: Taps) -> NDArray[np.float32]:
-        """The mask as 0 and 1 over a box, resampled to float32 (rows, columns) in [0, 1]."""
+        """The mask as 0 and 1 over a box, resampled to float32 (rows, columns), in [0, 1] up to rounding."""
         return kernels.sample(self.spans, box.y0, box.x0, *rows, *columns)
 
     def __xor__(self, other: Runs) -> Runs:

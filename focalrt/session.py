@@ -15,7 +15,7 @@ from .geometry import Box
 from .kernels.resample import sample_planes
 from .merge import Merge, Outcome, Policy, Region, Regions, overwrite, progressive_merge
 from .networks import Networks
-from .pipeline import LATE, Click, Prediction, predict
+from .pipeline import LATE, Click, Prediction, predict, sigmoid
 from .runs import Runs
 from .stopwatch import Stopwatch
 
@@ -156,8 +156,7 @@ class Session:
             return self.mask.astype(np.float32)
         probability = np.zeros(self.shape, np.float32)
         probability[prediction.target.slices] = spread(prediction.coarse, prediction.target)
-        logits = spread(prediction.refined, prediction.focus)
-        probability[prediction.focus.slices] = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        probability[prediction.focus.slices] = sigmoid(spread(prediction.refined, prediction.focus))
         return probability
 
     # ------------------------------------------------------------ what one can do
@@ -223,9 +222,7 @@ class Session:
         box: (x0, y0, x1, y1) in pixels, half-open, inside the image. mask: bool (y1 - y0, x1 - x0), or uint8 as for
         ``set_mask``. From here on the policy ``auto`` merges. Raises ArgumentTypeError, ArgumentValueError.
         """
-        inside = checks.check_box(box, *self.shape, "box")
-        if tuple(box) != inside:
-            raise ArgumentValueError(f"box: expected one inside the {self.shape[1]} x {self.shape[0]} image; got {box}")
+        inside = checks.check_box(box, *self.shape)
         drawn = Runs.from_mask(checks.check_mask(mask, inside.height, inside.width), inside.y0, inside.x0)
         change = (self._mask & Runs.rectangle(inside)) ^ drawn
         return self._do("paint", change, self._context._replace(given=True, withheld=Runs.empty())).step

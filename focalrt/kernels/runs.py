@@ -123,7 +123,7 @@ def sample(
     column_source: NDArray[np.int32],
     column_weight: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """The 0/1 mask resampled by taps over the crop that begins at (top, left): float32 (rows, columns) in [0, 1]."""
+    """The 0/1 mask resampled by taps over the crop that begins at (top, left), float32 (rows, columns)."""
     out = np.zeros((row_source.shape[0], column_source.shape[0]), np.float32)
     for i in range(row_source.shape[0]):
         for p in range(row_source.shape[1]):

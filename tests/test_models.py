@@ -1,0 +1,308 @@
+"""Model folders: whole, damaged, foreign; found by name, by folder, or not at all."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="the tiny networks are written with onnx, of the test extra")
+
+from onnx import TensorProto, helper
+from tiny_model import blank_network, network, tiny_refiner, tiny_segmentor, write_tiny_model
+
+import focalrt
+from focalrt import ModelError, ModelNotFoundError
+from focalrt.model import shipped_folder
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+NETWORKS = ("segmentor.onnx", "refiner.onnx")
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    return write_tiny_model(tmp_path / "tiny")
+
+
+def assert_no_model(folder, *words, error=ModelError):
+    """Loading fails with this error, whose message has the words."""
+    with pytest.raises(error) as caught:
+        focalrt.load(folder)
+    message = str(caught.value)
+    assert all(word in message for word in words), message
+    assert len(message) < 2000 and "\n  File" not in message
+
+
+# ------------------------------------------------------------ a good one
+
+
+@pytest.mark.parametrize("side", [128, 256])
+def test_a_whole_model_segments(tmp_path, side):
+    model = focalrt.load(write_tiny_model(tmp_path, side), threads=1)
+    session = model.session(IMAGE)
+    assert session.click(30, 20).outcome == "written"
+    assert session.mask[20, 30] and not session.mask.all()
+    session.click(30, 20, False)
+    assert not session.mask[20, 30]
+    assert (model.description.variant, model.description.side) == ("tiny", side)
+    assert repr(model) == "<focalrt.Model tiny>"
+
+
+def test_a_loaded_model_needs_its_folder_no_more(tiny):
+    model = focalrt.load(tiny)
+    shutil.rmtree(tiny)
+    assert model.session(IMAGE).click(30, 20).outcome == "written"
+
+
+def test_digests_in_capitals_and_further_fields_are_fine(tiny):
+    description = json.loads((tiny / "model.json").read_text())
+    description["sha256"] = {name: digest.upper() for name, digest in description["sha256"].items()}
+    description["notes"] = ["anything"]
+    (tiny / "model.json").write_text(json.dumps(description))
+    assert focalrt.load(tiny).description.variant == "tiny"
+
+
+def test_one_model_is_the_same_for_any_number_of_threads(tiny):
+    masks = [focalrt.segment(IMAGE, [(30, 20)], model=focalrt.load(tiny, threads=n)).mask for n in (None, 1, 2)]
+    assert all(np.array_equal(mask, masks[0]) for mask in masks)
+
+
+# ------------------------------------------------------------ networks that are not what they should be
+
+
+def flipped(content):
+    """One bit in the middle is another."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+DAMAGES = {
+    "half": lambda content: content[: len(content) // 2],
+    "a byte short": lambda content: content[:-1],
+    "a bit flipped": flipped,
+    "longer": lambda content: content + b"\0",
+    "empty": lambda content: b"",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_damaged_network(tiny, name, damage):
+    path = tiny / name
+    path.write_bytes(damage(path.read_bytes()))
+    assert_no_model(tiny, str(path), "damaged or was altered", "install or convert the model again")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_missing_network(tiny, name):
+    (tiny / name).unlink()
+    assert_no_model(tiny, str(tiny / name), error=ModelNotFoundError)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_folder_where_a_network_should_be(tiny, name):
+    (tiny / name).unlink()
+    (tiny / name).mkdir()
+    assert_no_model(tiny, str(tiny / name), error=ModelNotFoundError)
+
+
+def segmentor(inputs=(), outputs=(), kind=TensorProto.FLOAT):
+    """A network with the Segmentor's signature, but for these; a shape of None takes an input or output away."""
+    right_inputs = {"image": (1, 3, 128, 128), "maps": (1, 3, 128, 128)}
+    right_outputs = {"logits": (1, 1, 256, 256), "context": (1, 32, 32, 32)}
+    changed = [right | dict(other) for right, other in ((right_inputs, inputs), (right_outputs, outputs))]
+    return blank_network(*({name: shape for name, shape in values.items() if shape} for values in changed), kind)
+
+
+FOREIGN = {
+    "the other network": tiny_refiner(),
+    "that of another side": tiny_segmentor(256),
+    "maps by another name": segmentor({"maps": None, "clicks": (1, 3, 128, 128)}),
+    "no maps": segmentor({"maps": None}),
+    "an input more": segmentor({"more": (1,)}),
+    "four channels": segmentor({"image": (1, 4, 128, 128)}),
+    "a batch of any size": segmentor({"image": ("batch", 3, 128, 128)}),
+    "no context": segmentor((), {"context": None}),
+    "a small context": segmentor((), {"context": (1, 32, 16, 16)}),
+    "small logits": segmentor((), {"logits": (1, 1, 32, 32)}),
+    "float64": segmentor(kind=TensorProto.DOUBLE),
+    "float16": segmentor(kind=TensorProto.FLOAT16),
+}
+
+
+@pytest.mark.parametrize("network", FOREIGN.values(), ids=FOREIGN)
+def test_a_network_of_another_signature(tmp_path, network):
+    folder = write_tiny_model(tmp_path, segmentor=network)
+    assert_no_model(folder, str(folder / "segmentor.onnx"), "not the network expected", "maps")
+
+
+def test_a_segmentor_where_the_refiner_should_be(tmp_path):
+    folder = write_tiny_model(tmp_path, refiner=tiny_segmentor())
+    assert_no_model(folder, str(folder / "refiner.onnx"), "not the network expected", "disks")
+
+
+def test_an_output_more_is_fine(tmp_path):
+    folder = write_tiny_model(tmp_path, segmentor=segmentor((), {"boundary": (1, 1, 256, 256)}))
+    assert focalrt.load(folder).session(IMAGE).click(30, 20).target == (0, 0, 60, 40)
+
+
+def with_weights_elsewhere():
+    """A network that reads its weights from another file."""
+    model = tiny_segmentor()
+    (weights,) = (tensor for tensor in model.graph.initializer if tensor.name == "weights")
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="weights.bin")
+    return model
+
+
+def with_an_unknown_operator():
+    node = helper.make_node("Divine", ["image"], ["logits"], domain="elsewhere")
+    return network([node], {"image": (1, 3, 128, 128)}, {"logits": (1, 1, 256, 256)}, {})
+
+
+UNREADABLE = {
+    "no ONNX": b"this is no network",
+    "an HTML page": b"<!DOCTYPE html><title>404</title>",
+    "nothing": b"",
+    "half of one": tiny_segmentor().SerializeToString()[:300],
+    "an unknown operator": with_an_unknown_operator(),
+    "weights in another file": with_weights_elsewhere(),
+}
+
+
+@pytest.mark.parametrize("network", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_network_that_cannot_be_run(tmp_path, monkeypatch, network):
+    """The digest is right: such a file was made so. Nor does a network get at files beside it."""
+    folder = write_tiny_model(tmp_path, segmentor=network)
+    (folder / "weights.bin").write_bytes(np.zeros(9, np.float32).tobytes())
+    monkeypatch.chdir(folder)
+    assert_no_model(folder, str(folder / "segmentor.onnx"))
+
+
+# ------------------------------------------------------------ model.json
+
+
+def test_a_missing_description(tiny):
+    (tiny / "model.json").unlink()
+    assert_no_model(tiny, str(tiny), "model.json", error=ModelNotFoundError)
+
+
+CONTENTS = {
+    "empty": b"",
+    "blank": b" \n",
+    "no JSON": b"format: 1",
+    "half": b'{"format": 1, "variant": "ti',
+    "binary": bytes(range(256)),
+    "not UTF-8": b'{"format": 1, "variant": "\xff"}',
+    "null": b"null",
+    "a number": b"1",
+    "a list": b"[1]",
+    "no field": b"{}",
+    "deeply nested": b"[" * 100_000 + b"]" * 100_000,
+    "a deeply nested field": b'{"format": ' + b'{"a":' * 100_000 + b"1" + b"}" * 100_000 + b"}",
+    "huge": b'{"format": 1, "variant": "' + b"x" * 3_000_000 + b'"}',
+    "a huge number": b'{"format": ' + b"1" * 100_000 + b"}",
+}
+
+
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+def test_a_description_that_is_none(tiny, content):
+    (tiny / "model.json").write_bytes(content)
+    assert_no_model(tiny, str(tiny / "model.json"), "does not describe a model")
+
+
+NAN, INFINITY, MISSING = float("nan"), float("inf"), "missing"
+DIGEST = "0" * 64
+WRONG = {
+    "format": [0, 2, "1", None, [1], MISSING],
+    "variant": [None, 5, ["tiny"], MISSING],
+    "side": [64, 0, -128, 512, "128", None, [128], 128.5, 128.0, True, MISSING],
+    "radius": [-1, 101, "5", None, True, NAN, INFINITY, 10**400, [5], MISSING],
+    "refiner_radius": [-0.1, "5", None, False, NAN, MISSING],
+    "threshold": [0, 1, -0.5, 1.5, "0.5", None, True, NAN, INFINITY, MISSING],
+    "sha256": [None, DIGEST, [], {}, {"segmentor.onnx": DIGEST}, dict.fromkeys(NETWORKS, 5), MISSING],
+    "trained": [None, 5, MISSING],
+    "licence": [None, ["Apache-2.0"], MISSING],
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        pytest.param(field, value, id=f"{field} {str(value)[:20]}")
+        for field, values in WRONG.items()
+        for value in values
+    ],
+)
+def test_a_wrong_field(tiny, field, value):
+    description = json.loads((tiny / "model.json").read_text())
+    if value is MISSING:
+        del description[field]
+    else:
+        description[field] = value
+    (tiny / "model.json").write_text(json.dumps(description))
+    assert_no_model(tiny, str(tiny / "model.json"), field)
+
+
+# ------------------------------------------------------------ names and folders
+
+
+@pytest.fixture
+def two_shipped(tmp_path, monkeypatch):
+    """A package that comes with the models one (side 128) and two (side 256)."""
+    write_tiny_model(tmp_path / "shipped" / "one")
+    write_tiny_model(tmp_path / "shipped" / "two", 256)
+    (tmp_path / "shipped" / "README.md").write_text("no model")
+    monkeypatch.setattr("focalrt.model.shipped_folder", lambda: tmp_path / "shipped")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+
+@pytest.mark.usefixtures("two_shipped")
+def test_shipped_models_are_listed_and_loaded_by_name():
+    assert {name: description.side for name, description in focalrt.shipped().items()} == {"one": 128, "two": 256}
+    assert focalrt.load("two").description.side == 256
+
+
+UNKNOWN = ["three", "", ".", "..", "no/such", "README.md", "one/model.json", "a\0b", "n" * 300]
+
+
+@pytest.mark.usefixtures("two_shipped")
+@pytest.mark.parametrize("name", UNKNOWN, ids=lambda name: repr(name[:20]))
+def test_an_unknown_name_is_told_the_known_ones(name):
+    assert_no_model(name, "one, two", error=ModelNotFoundError)
+
+
+@pytest.mark.usefixtures("two_shipped")
+def test_a_name_means_the_shipped_model_and_a_path_the_folder(tmp_path):
+    write_tiny_model(tmp_path / "here" / "one", 256)
+    here = tmp_path / "here" / "one"
+    assert focalrt.load("one").description.side == 128
+    for folder in (os.path.join(".", "one"), str(here), here, Path("one")):
+        assert focalrt.load(folder).description.side == 256
+
+
+@pytest.mark.usefixtures("two_shipped")
+def test_a_folder_beside_the_caller_may_go_by_its_bare_name(tmp_path):
+    write_tiny_model(tmp_path / "here" / "mine", 256)
+    assert focalrt.load("mine").description.side == 256
+
+
+def test_any_path_like_object(tiny):
+    class Place:
+        def __fspath__(self):
+            return str(tiny)
+
+    assert focalrt.load(Place()).description.variant == "tiny"
+    assert focalrt.load(f"{tiny}{os.sep}").description.variant == "tiny"
+
+
+@pytest.mark.parametrize("name", focalrt.shipped())
+def test_every_shipped_model_loads_and_hears_a_click(name):
+    model = focalrt.load(name, threads=1)
+    assert (shipped_folder() / name / "model.json").is_file()
+    assert model.description.variant == name
+    assert model.session(IMAGE).click(30, 20).outcome in ("written", "unchanged", "disobeyed")

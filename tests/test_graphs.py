@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from parameters import random_parameters
 
+import focalrt
 from focalrt import graphs
 from focalrt.errors import FocalrtError, ParameterError
+from focalrt.graphs.folder import write_model
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REFERENCE = Path(os.environ.get("FOCALRT_REFERENCE", REPOSITORY.parent / "shared" / "reference"))
@@ -351,3 +353,26 @@ def test_unknown_variant() -> None:
     for call in (lambda: graphs.segmentor({}, "hrnet99-s3"), lambda: graphs.expected("hrnet99-s3")):
         with pytest.raises(ParameterError, match=r"'hrnet99-s3'.*hrnet18s-s1.*hrnet18s-s2"):
             call()
+
+
+# ------------------------------------------------------------ the model folder
+
+
+def test_a_written_folder_is_a_model(variant: str, tmp_path: Path) -> None:
+    write_model(random_parameters(variant), variant, tmp_path / "new", radius=5, trained="not", licence="none")
+    model = focalrt.load(tmp_path / "new")
+    assert model.description.variant == variant
+    result = model.session(np.zeros((40, 50, 3), np.uint8)).click(20, 20)
+    assert result.mask.shape == (40, 50)
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder, parameters = tmp_path / "model", random_parameters("hrnet18s-s1")
+    write_model(parameters, "hrnet18s-s1", folder, radius=5, trained="first", licence="none")
+    del parameters["feature_extractor.conv1.weight"]
+    with pytest.raises(ParameterError, match="feature_extractor.conv1.weight"):
+        write_model(parameters, "hrnet18s-s1", folder, radius=5, trained="second", licence="none")
+    assert focalrt.load(folder).description.trained == "first"
+    write_model(random_parameters("hrnet18s-s1", 1), "hrnet18s-s1", folder, radius=5, trained="third", licence="none")
+    assert focalrt.load(folder).description.trained == "third"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

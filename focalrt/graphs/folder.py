@@ -13,9 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from . import refiner, segmentor
-
-SIDES = {"s1": 128, "s2": 256}
+from . import VARIANTS, refiner, segmentor
 
 
 def write_model(
@@ -39,7 +37,7 @@ def write_model(
     description = {
         "format": 1,
         "variant": variant,
-        "side": SIDES[variant.rsplit("-", 1)[1]],
+        "side": VARIANTS[variant].side,
         "radius": radius,
         "refiner_radius": 5,
         "threshold": 0.5,
@@ -55,9 +53,16 @@ def write_model(
             (part / name).write_bytes(content)
         (part / "model.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
         part.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        part.rename(target)
+        replace(target, part)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+
+
+def replace(folder: Path, new: Path) -> None:
+    """Renames ``new`` to ``folder``; what was there goes only once that is done."""
+    old = new.with_name(f"{new.name}.old")
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

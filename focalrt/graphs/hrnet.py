@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from ..geometry import GRID
 from .builder import Graph, Value
 from .parameters import Source
-from .refiner import GRID, WIDTH
+from .refiner import WIDTH
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 STEM = 64

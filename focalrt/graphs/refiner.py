@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import onnx
 
+from ..geometry import GRID
 from .builder import Graph, Value
 from .parameters import Source
 
-GRID = 256  # side of the network plane
 WIDTH = 32  # channels throughout, and of the context that the Segmentor hands over
 NET = "refiner"
 

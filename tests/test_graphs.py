@@ -370,7 +370,7 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     folder, parameters = tmp_path / "model", random_parameters("hrnet18s-s1")
     write_model(parameters, "hrnet18s-s1", folder, radius=5, trained="first", licence="none")
     del parameters["feature_extractor.conv1.weight"]
-    with pytest.raises(ParameterError, match="feature_extractor.conv1.weight"):
+    with pytest.raises(ParameterError, match=r"feature_extractor\.conv1\.weight"):
         write_model(parameters, "hrnet18s-s1", folder, radius=5, trained="second", licence="none")
     assert focalrt.load(folder).description.trained == "first"
     write_model(random_parameters("hrnet18s-s1", 1), "hrnet18s-s1", folder, radius=5, trained="third", licence="none")

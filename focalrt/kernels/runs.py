@@ -179,8 +179,8 @@ def at_line(grid: NDArray[np.float32], threshold: float, band: int, line: int, s
     upper, lower = np.float64(grid[band, line]), np.float64(grid[band + 1, line])
     value = upper + share * (lower - upper)
     if (upper > threshold) == (lower > threshold):
-        return value, upper > threshold
-    return value, value > threshold
+        return float(value), bool(upper > threshold)
+    return float(value), bool(value > threshold)
 
 
 @kernel
@@ -215,7 +215,7 @@ def toggle(spans: NDArray[np.int32], n: int, row: int, start: int, at: int) -> t
         spans[n, 0], spans[n, 1], spans[n, 2] = row, start, at
         return n + 1, -1
     if n > 0 and spans[n - 1, 0] == row and spans[n - 1, 2] == at:
-        return n - 1, np.int64(spans[n - 1, 1])
+        return n - 1, int(spans[n - 1, 1])
     return n, at
 
 

@@ -1,4 +1,4 @@
-"""Makes ``docs/picture.png``: a photo, a mask with a fault and the click that corrects it, the corrected mask.
+"""Makes ``docs/picture.jpg``: a photo, a mask with a fault and the click that corrects it, the corrected mask.
 
     python docs/picture.py
 """
@@ -12,9 +12,9 @@ from focalrt.imagefile import read_image, write_image
 from focalrt.overlay import draw
 
 HERE = Path(__file__).parent
-PHOTO = HERE / "photos" / "coffee.jpg"
-FIRST = [(300, 150, True)]
-CORRECTION = (300, 330, False)
+PHOTO = HERE / "photos" / "astronaut.jpg"
+FIRST = [(220, 110, True)]
+CORRECTION = (220, 230, False)
 
 
 def main():
@@ -25,7 +25,7 @@ def main():
     session.click(*CORRECTION)
     gap = np.full((image.shape[0], 12, 3), 255, np.uint8)
     panels = [image, gap, draw(image, before, session.clicks), gap, draw(image, session.mask)]
-    write_image(HERE / "picture.png", np.hstack(panels))
+    write_image(HERE / "picture.jpg", np.hstack(panels))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import cv2
@@ -64,19 +64,16 @@ def write_image(path: str | os.PathLike[str], pixels: NDArray[np.uint8]) -> None
     done, content = cv2.imencode(target.suffix, pixels if pixels.ndim == 2 else pixels[..., ::-1])
     if not done:
         raise ImageFileError(f"{os.fspath(path)!r}: OpenCV could not write that format")
-    handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    write_whole(target, content.tobytes())
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Writes a file that appears whole or stays as it was, with the access rights of any new file. Raises OSError."""
+    part = target.with_name(f".{target.name[:100]}.{token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.tobytes())
-        os.chmod(part, 0o666 & ~current_umask())
+        with part.open("xb") as file:
+            file.write(content)
         os.replace(part, target)
     except BaseException:
-        os.unlink(part)
+        part.unlink(missing_ok=True)
         raise
-
-
-def current_umask() -> int:
-    """The process's umask, read without changing it for other threads longer than an instant."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

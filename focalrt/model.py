@@ -55,13 +55,11 @@ def shipped() -> dict[str, Description]:
     return {folder.name: read_description(folder) for folder in folders}
 
 
-def load(model: str | os.PathLike[str] = DEFAULT, *, threads: int | None = None) -> Model:
-    """Loads a model: the default, one that comes with the package by its name, or a folder.
+def find(model: str | os.PathLike[str]) -> Path:
+    """The folder of a model: one that comes with the package by its name, or the folder itself.
 
-    threads: processor threads of one click; None takes every core the process may use, at most 4.
-    Raises ModelNotFoundError, ModelError, ArgumentTypeError, ArgumentValueError.
+    Raises ModelNotFoundError, ArgumentTypeError.
     """
-    threads = checks.check_threads(threads)
     if not isinstance(model, (str, os.PathLike)):
         raise ArgumentTypeError(f"model: expected a name or a folder; got {checks.told(model)}")
     folder = Path(model)
@@ -74,7 +72,17 @@ def load(model: str | os.PathLike[str] = DEFAULT, *, threads: int | None = None)
             f"model: no folder {str(model)!r} with a {DESCRIPTION}, and none of that name comes with the package "
             f"({names or 'which has no weights: install it again'})"
         )
-    return Model(Networks(folder, threads))
+    return folder
+
+
+def load(model: str | os.PathLike[str] = DEFAULT, *, threads: int | None = None) -> Model:
+    """Loads a model: the default, one that comes with the package by its name, or a folder.
+
+    threads: processor threads of one click; None takes every core the process may use, at most 4.
+    Raises ModelNotFoundError, ModelError, ArgumentTypeError, ArgumentValueError.
+    """
+    threads = checks.check_threads(threads)
+    return Model(Networks(find(model), threads))
 
 
 @cache

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .errors import (
         ArgumentTypeError,
         ArgumentValueError,
+        DatasetError,
+        EvaluationError,
         FocalrtError,
         ImageFileError,
         ModelError,
@@ -38,6 +40,8 @@ _HOMES = {
     "errors": (
         "ArgumentTypeError",
         "ArgumentValueError",
+        "DatasetError",
+        "EvaluationError",
         "FocalrtError",
         "ImageFileError",
         "ModelError",
@@ -58,6 +62,8 @@ __all__ = [
     "ArgumentValueError",
     "Box",
     "Click",
+    "DatasetError",
+    "EvaluationError",
     "FocalrtError",
     "ImageFileError",
     "Model",

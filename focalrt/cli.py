@@ -1,4 +1,4 @@
-"""The command line: ``focalrt segment``, ``focalrt models``, ``focalrt warmup``.
+"""The command line: ``focalrt segment``, ``models``, ``warmup``; ``eval`` and ``corrupt`` are in ``evaluation/``.
 
 Exit status: 0 done, 1 something needed is missing or broken (a file, an image, a model), 2 the arguments do not fit.
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .errors import ArgumentTypeError, ArgumentValueError, FocalrtError
+from .evaluation.command import add_commands as add_evaluation
 
 if TYPE_CHECKING:
     from .pipeline import Click
@@ -72,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     warmup = commands.add_parser("warmup", help="compile the kernels once, so that the first click is quick")
     warmup.set_defaults(command=run_warmup)
     add_model(warmup)
+    add_evaluation(commands)
     return top
 
 

@@ -29,3 +29,11 @@ class ModelError(FocalrtError, ValueError):
 
 class ParameterError(FocalrtError, ValueError):
     """A mapping of trained parameters does not fit the network that it should fill."""
+
+
+class DatasetError(FocalrtError, ValueError):
+    """A data set is not laid out as expected, or one of its files does not hold what it should."""
+
+
+class EvaluationError(FocalrtError, ValueError):
+    """An evaluation cannot run as asked: an unknown method, a folder that holds another run, a missing extra."""

@@ -48,10 +48,15 @@ def decode(path: str | os.PathLike[str], mode: int) -> NDArray[np.uint8]:
 def check_destination(path: str | os.PathLike[str]) -> None:
     """Raises what :func:`write_image` would, before there is anything to write: OSError, ImageFileError."""
     target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"no folder {str(target.parent)!r} to write {target.name!r} into")
+    check_folder(target)
     if not target.suffix or not cv2.haveImageWriter(target.name):
         raise ImageFileError(f"{os.fspath(path)!r}: no image format has that ending; take .png")
+
+
+def check_folder(target: Path) -> None:
+    """Raises FileNotFoundError where there is no folder for a file."""
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"no folder {str(target.parent)!r} to write {target.name!r} into")
 
 
 def write_image(path: str | os.PathLike[str], pixels: NDArray[np.uint8]) -> None:
@@ -69,6 +74,7 @@ def write_image(path: str | os.PathLike[str], pixels: NDArray[np.uint8]) -> None
 
 def write_whole(target: Path, content: bytes) -> None:
     """Writes a file that appears whole or stays as it was, with the access rights of any new file. Raises OSError."""
+    check_folder(target)
     part = target.with_name(f".{target.name[:100]}.{token_hex(8)}")
     try:
         with part.open("xb") as file:

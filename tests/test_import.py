@@ -25,6 +25,7 @@ LAYERS = [  # a module imports from the lines above its own only
     {"session"},
     {"model"},
     {"imagefile", "overlay"},
+    {"evaluation"},
     {"cli"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -12,6 +12,7 @@ import pytest
 from stub import stub_model
 
 import focalrt
+from focalrt.cli import parser
 from focalrt.imagefile import read_image, read_mask
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,6 +54,20 @@ def test_the_second_command_is_the_one_that_decides():
     gate = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert 'pip" install -q -e ".[test]"' in gate
     assert 'python" -m pytest' in gate
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/evaluation.md", "weights/README.md"])
+def test_commands_are_ones_that_focalrt_takes(page):
+    """Every line that begins with the program's name, in a block or between backticks."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    commands = re.findall(r"^focalrt .*$", text, re.MULTILINE) + re.findall(r"`(focalrt [^`]*)`", text)
+    assert commands
+    for command in commands:
+        words = shlex.split(command)[1:]
+        if len(words) > 1:
+            parser().parse_args(words)
+        else:
+            assert parser().format_help().count(f"\n    {words[0]} ") == 1, command
 
 
 def test_files_and_links_exist():

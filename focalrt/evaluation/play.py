@@ -1,0 +1,138 @@
+"""One method clicks through one sample (SPEC section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ArgumentValueError, DatasetError
+from ..imagefile import read_mask
+from .catalogue import open_method
+from .defects import corrupt, sample_seed
+from .methods import Method
+from .metrics import boundary_iou, harm, iou
+from .record import MOST_CLICKS, Move, Record, Row
+from .robot import Aim, Person, Robot
+from .sample import Example, Mask, Sample, Truth, told
+
+SCRATCH, CORRUPT = "scratch", "corrupt"
+
+
+class User(Protocol):
+    """Who looks at the mask and clicks: :class:`.robot.Robot`, :class:`.robot.Person`."""
+
+    def aim(self, mask: Mask, truth: Truth, clicked: Collection[Aim]) -> Aim | None:
+        """The next click; None where there is nothing left to click."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is the same for every row of a run.
+
+    start: ``scratch``; ``corrupt``, the truth with defects; the name of masks that come with the data set (``sp``,
+    ``stm``); or a folder that holds ``SAMPLE.png`` for every sample. seed: of the defects, 0 or more. target: the IoU
+    at which a sample is done, from 0.95, the highest that is counted to, to 1. threads: of the networks, in every
+    process.
+    Raises ArgumentValueError.
+    """
+
+    start: str = SCRATCH
+    seed: int = 0
+    target: float = 0.95
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0.95 <= self.target <= 1:
+            raise ArgumentValueError(f"target: expected an IoU from 0.95 to 1; got {self.target}")
+        if self.seed < 0:
+            raise ArgumentValueError(f"seed: expected 0 or more; got {self.seed}")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One record to be made; can be pickled. method: None for one of the catalogue, by the row's name."""
+
+    row: Row
+    sample: Sample
+    rules: Rules
+    method: Method | None = None
+
+
+def play(job: Job) -> Record:
+    """Does the job; what goes wrong is in the record, so that one bad file does not end a run."""
+    row, sample, rules = job.row, job.sample, job.rules
+    try:
+        example = sample.read()
+        initial = first_mask(sample, example, rules)
+        method = job.method or open_method(row.method, row.merge, rules.threads)
+        moves = click_through(method, example, user(row.clicks, sample.name), initial, rules.target)
+    except Exception as error:  # of any kind: methods are anybody's code
+        return Record(row, sample.name, error=f"{type(error).__name__}: {error}")
+    before = 0.0 if initial is None else iou(initial, example.truth)
+    return Record(row, sample.name, int(np.count_nonzero(example.truth == 1)), before, moves)
+
+
+def user(clicks: str, sample: str) -> User:
+    """``robot``, or ``human-N``: a person drawn with the seed N."""
+    return Robot() if clicks == "robot" else Person(int(clicks.removeprefix("human-")), sample)
+
+
+def first_mask(sample: Sample, example: Example, rules: Rules) -> Mask | None:
+    """The mask that the clicks begin with, bool (H, W); None from scratch. Raises DatasetError, OSError."""
+    if rules.start == SCRATCH:
+        return None
+    if rules.start == CORRUPT:
+        return corrupt(example.image, example.truth, sample_seed(rules.seed, sample.name)).mask
+    if rules.start in sample.masks:
+        mask = sample.masks[rules.start]()
+    else:
+        mask = read_mask(Path(rules.start) / f"{sample.name}.png")
+    if mask.shape != example.truth.shape:
+        raise DatasetError(
+            f"{sample.name}: the mask to begin with is {told(mask.shape)} pixels, the photo {told(example.truth.shape)}"
+        )
+    return mask
+
+
+def click_through(
+    method: Method, example: Example, user: User, initial: Mask | None = None, target: float = 0.95
+) -> tuple[Move, ...]:
+    """Clicks until the IoU reaches the target, nothing is left to click, or 20 clicks were made.
+
+    The first click's milliseconds include opening the image: what a person would wait for.
+    """
+    truth = example.truth
+    mask: NDArray[np.bool_] = np.zeros(truth.shape, np.bool_) if initial is None else initial
+    began = perf_counter()
+    session = method.session(example.image, initial)
+    opening = perf_counter() - began
+    clicked: list[Aim] = []
+    moves: list[Move] = []
+    while len(moves) < MOST_CLICKS and (not moves or moves[-1].iou < target):
+        aim = user.aim(mask, truth, clicked)
+        if aim is None:
+            break
+        began = perf_counter()
+        session.click(*aim)
+        after = np.array(session.mask)
+        spent = 1000 * (perf_counter() - began + opening)
+        moves.append(Move(*aim, iou(after, truth), boundary_iou(after, truth), harm(mask, after, truth), spent))
+        clicked.append(aim)
+        mask, opening = after, 0.0
+    return tuple(moves)
+
+
+def last_mask(job: Job, record: Record) -> tuple[Example, Mask]:
+    """The example, and the mask after the last click of a record, by clicking again. Raises what the method raises."""
+    example = job.sample.read()
+    method = job.method or open_method(job.row.method, job.row.merge, job.rules.threads)
+    session = method.session(example.image, first_mask(job.sample, example, job.rules))
+    for move in record.moves:
+        session.click(move.x, move.y, move.positive)
+    return example, np.array(session.mask)

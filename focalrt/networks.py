@@ -113,17 +113,19 @@ class Networks:
         self.refiner_radius = self.description.refiner_radius
         self.threshold = self.description.threshold
         plane, small = (GRID, GRID), (self.side // 4, self.side // 4)
-        self._segmentor = start(
-            read_verified(folder, SEGMENTOR, self.description.sha256),
+        self._segmentor, self._refiner = (
+            start(read_verified(folder, name, self.description.sha256), folder / name, threads)
+            for name in (SEGMENTOR, REFINER)
+        )
+        check_signature(
+            self._segmentor,
             folder / SEGMENTOR,
-            threads,
             {"image": (1, 3, self.side, self.side), "maps": (1, 3, self.side, self.side)},
             {"logits": (1, 1, *plane), "context": (1, CHANNELS, *small)},
         )
-        self._refiner = start(
-            read_verified(folder, REFINER, self.description.sha256),
+        check_signature(
+            self._refiner,
             folder / REFINER,
-            threads,
             {
                 "image": (1, 3, *plane),
                 "disks": (1, 2, *plane),
@@ -176,18 +178,12 @@ def read_verified(folder: Path, name: str, sha256: dict[str, str]) -> bytes:
     return content
 
 
-def start(
-    content: bytes,
-    path: Path,
-    threads: int | None,
-    inputs: dict[str, tuple[int, ...]],
-    outputs: dict[str, tuple[int, ...]],
-) -> Any:
-    """An ONNX Runtime session with these inputs and outputs, all float32.
+def start(content: bytes, path: Path, threads: int | None) -> Any:
+    """An ONNX Runtime session of a network; ``path`` tells in errors where it came from.
 
     The thread count is always explicit (0 would pin threads to cores and fail in containers), and threads that wait do
     not spin: clicks are seconds apart, and the host has work of its own. No file but this one is read: ONNX Runtime
-    would take tensors kept elsewhere from the current directory.
+    would take tensors kept elsewhere from the current directory. Raises ModelError.
     """
     if EXTERNAL in content:
         raise ModelError(f"{str(path)!r} keeps parameters in another file; a model's networks are whole files")
@@ -200,9 +196,15 @@ def start(
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no base class but this
         raise ModelError(f"{str(path)!r} is not a network that ONNX Runtime can run: {error}") from error
+
+
+def check_signature(
+    session: Any, path: Path, inputs: dict[str, tuple[int, ...]], outputs: dict[str, tuple[int, ...]]
+) -> None:
+    """Raises ModelError where a session has not these inputs and, at least, these outputs, all float32."""
     found = {
         "inputs": {value.name: tuple(value.shape) for value in session.get_inputs() if value.type == "tensor(float)"},
         "outputs": {value.name: tuple(value.shape) for value in session.get_outputs() if value.type == "tensor(float)"},
@@ -213,4 +215,3 @@ def start(
             f"{str(path)!r} is not the network expected there: it has {found}, expected float32 inputs {inputs} and "
             f"outputs {outputs}"
         )
-    return session

@@ -489,3 +489,16 @@ def test_a_scheduler_that_does_not_answer(photos, monkeypatch):
     monkeypatch.setattr(running, "PATIENCE", 1)
     with pytest.raises(EvaluationError, match=re.escape("tcp://127.0.0.1:9")):
         evaluate(photos, {"mine": Correcting()}, scheduler="tcp://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("missing", "options"),
+    [("PIL", []), ("skimage", ["--corrupt"]), ("jinja2", ["--out", "out"]), ("matplotlib", ["--out", "out"])],
+)
+def test_a_missing_extra_is_told_by_name(photos, tiny, tmp_path, monkeypatch, capsys, missing, options):
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in sys.modules if name.split(".")[0] == missing]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert main(["eval", str(photos), "--model", tiny, "--limit", "1", *options]) == 1
+    assert "pip install 'focalrt[eval]'" in capsys.readouterr().err

@@ -15,19 +15,17 @@ the proportions of its own example into it. It is made here instead, from the lo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from ..checks import check_click, check_image, check_mask, check_threads
 from ..errors import ModelError, ModelNotFoundError
-from ..networks import EXTERNAL, available_threads
+from ..networks import start
 from ..pipeline import Click
 from .sample import Mask
 
@@ -235,32 +233,18 @@ def logits_to_mask(logits: NDArray[np.float32], shape: tuple[int, int]) -> Mask:
 
 
 def open_network(path: Path, threads: int | None) -> Any:
-    """An ONNX Runtime session like those of :func:`focalrt.networks.start`, whatever its signature."""
+    """An ONNX Runtime session, whatever its signature. Raises ModelNotFoundError, ModelError."""
     try:
-        content = path.read_bytes()
+        return start(path.read_bytes(), path, threads)
     except OSError as error:
         raise ModelNotFoundError(f"no network in {str(path)!r}: {error}") from error
-    if EXTERNAL in content:
-        raise ModelError(f"{str(path)!r} keeps parameters in another file; expected one whole file")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or available_threads()
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors share no base class but this
-        raise ModelError(f"{str(path)!r} is not a network that ONNX Runtime can run: {error}") from error
 
 
 def run(network: Any, path: Path, outputs: list[str] | None, feeds: dict[str, NDArray[np.float32]]) -> Any:
     """These outputs of a network, or all. Raises ModelError."""
     try:
         return network.run(outputs, feeds)
-    except Exception as error:  # as above
+    except Exception as error:  # ONNX Runtime's errors share no base class but this
         raise ModelError(f"{str(path)!r} failed on inputs of the sizes that it declares: {error}") from error
 
 

@@ -951,7 +951,7 @@ def test_images_without_objects_need_no_photo(tmp_path):
 # ------------------------------------------------------------ what is not installed
 
 
-@pytest.mark.parametrize(("module", "build"), [("PIL", plain), ("pycocotools", coco)])
+@pytest.mark.parametrize(("module", "build"), [("PIL.Image", plain), ("pycocotools.mask", coco)])
 def test_without_the_extra_the_error_says_what_to_install(tmp_path, monkeypatch, module, build):
     tree = build(tmp_path)
     monkeypatch.setitem(sys.modules, module, None)

@@ -270,7 +270,7 @@ def test_superpixels_of_a_photo_larger_than_davis_part_it_too():
 
 
 def test_without_scikit_image(monkeypatch):
-    monkeypatch.setitem(sys.modules, "skimage", None)
+    monkeypatch.setitem(sys.modules, "skimage.segmentation", None)
     with pytest.raises(EvaluationError, match=r"pip install 'focalrt\[eval\]'"):
         corrupt(photo(8, 8), np.ones((8, 8), np.int8), 0)
 

@@ -71,9 +71,12 @@ def run_eval(arguments: argparse.Namespace) -> int:
     from ..model import DEFAULT
     from .datasets import open_dataset
     from .play import CORRUPT, SCRATCH, Rules
+    from .report import check_extras
     from .run import evaluate
 
     dataset = open_dataset(arguments.dataset, arguments.layout)
+    if arguments.out:
+        check_extras()
     start = CORRUPT if arguments.corrupt else arguments.from_mask or SCRATCH
     evaluation = evaluate(
         dataset,

@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import check_image, told
-from ..errors import ArgumentValueError, DatasetError, EvaluationError
+from ..errors import ArgumentValueError, DatasetError
 from ..imagefile import write_image
 from ..runs import Runs
+from .extras import imported
 from .metrics import iou
 from .sample import Mask, Sample, Truth
 
@@ -187,10 +188,7 @@ class Superpixels:
 
 def slic(image: NDArray[np.uint8], count: int) -> NDArray[np.intp]:
     """The number of every pixel's superpixel, (H, W)."""
-    try:
-        from skimage import segmentation
-    except ImportError as error:
-        raise EvaluationError("superpixels need the 'eval' extra: pip install 'focalrt[eval]'") from error
+    segmentation = imported("skimage.segmentation", "finding superpixels")
     labels: NDArray[np.intp] = segmentation.slic(image, count, COMPACTNESS, convert2lab=True, start_label=0)
     return labels
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..checks import check_image, check_mask
-from ..errors import EvaluationError
 from ..imagefile import write_whole
 from ..overlay import draw
 from ..pipeline import Click
+from .extras import imported
 from .figures import pictures, style
 from .record import Move, Record, Row
 from .sample import Mask, Truth
@@ -72,16 +72,19 @@ def write_report(
     write_whole(Path(path), page.encode("utf-8", "backslashreplace"))  # a file's name may hold bytes that are no text
 
 
+def check_extras() -> None:
+    """Raises EvaluationError where a report could not be made: better told before a long run than after it."""
+    for module in ("jinja2", "matplotlib.figure"):
+        imported(module, "a report")
+
+
 def report(records: Sequence[Record], rows: Sequence[Row], facts: Mapping[str, str], worst: Sequence[Worst]) -> str:
     """The page as text; arguments and errors as for :func:`write_report`."""
     seen = [(one.record, *truth_and_mask(one)) for one in worst]
-    try:
-        from jinja2 import Environment, StrictUndefined
+    check_extras()
+    from jinja2 import Environment, StrictUndefined
 
-        compared = lines(records, rows)
-        figures = pictures(compared)
-    except ImportError as error:
-        raise EvaluationError("a report needs the 'eval' extra: pip install 'focalrt[eval]'") from error
+    compared = lines(records, rows)
     shown = [record for line in compared for record in line.records]
     source = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -91,7 +94,7 @@ def report(records: Sequence[Record], rows: Sequence[Row], facts: Mapping[str, s
         key=[(line, style(number)) for number, line in enumerate(compared)],
         scores=score_table(compared),
         times=time_table(compared),
-        figures=figures,
+        figures=pictures(compared),
         worst=seen,
         failed=sorted(
             (record for record in shown if record.error is not None),

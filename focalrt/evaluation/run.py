@@ -9,7 +9,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from ..errors import EvaluationError
 from ..model import DEFAULT
 from .catalogue import NO_MERGE, fingerprint, has_policy, open_method
 from .datasets import Dataset, open_dataset
+from .extras import imported
 from .methods import Method
 from .play import Job, Rules, last_mask, play
 from .record import Record, Row
@@ -226,10 +226,7 @@ def alone() -> None:
 
 def on_cluster(jobs: Sequence[Job], address: str) -> Iterator[Record]:
     """Records as they are done, by the workers of a Dask cluster."""
-    try:
-        distributed = import_module("distributed")
-    except ImportError as error:
-        raise EvaluationError("a scheduler needs the 'cluster' extra: pip install 'focalrt[cluster]'") from error
+    distributed = imported("distributed", "a scheduler", "cluster")
     try:
         client = distributed.Client(address, timeout=PATIENCE)
     except (OSError, ValueError) as error:
@@ -246,9 +243,6 @@ def on_cluster(jobs: Sequence[Job], address: str) -> Iterator[Record]:
 
 def told_progress(records: Iterable[Record], total: int, done: int) -> Iterable[Record]:
     """The same records, with a progress bar on standard error."""
-    try:
-        from tqdm import tqdm
-    except ImportError as error:
-        raise EvaluationError("a progress bar needs the 'eval' extra: pip install 'focalrt[eval]'") from error
-    bar: Iterable[Record] = tqdm(records, total=total, initial=done, unit="sample", smoothing=0.1)
+    tqdm = imported("tqdm", "a progress bar")
+    bar: Iterable[Record] = tqdm.tqdm(records, total=total, initial=done, unit="sample", smoothing=0.1)
     return bar

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...checks import told
-from ...errors import DatasetError, EvaluationError
+from ...errors import DatasetError
+from ..extras import imported
 from ..sample import Mask
 
 LONGEST_OUTLINE = 2**20  # in pixels; drawing takes memory by the pixel
@@ -80,10 +81,7 @@ def is_list_of(values: Any, kinds: set[type]) -> bool:
 
 def draw(polygons: list[list[float]], height: int, width: int) -> NDArray[np.int64]:
     """Run lengths of the union of polygons."""
-    try:
-        from pycocotools import mask
-    except ImportError as error:
-        raise EvaluationError("COCO's polygons need the 'eval' extra: pip install 'focalrt[eval]'") from error
+    mask = imported("pycocotools.mask", "drawing COCO's polygons")
     union = mask.merge(mask.frPyObjects(polygons, height, width))
     return lengths_of_text(union["counts"])
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DatasetError, EvaluationError
+from ...errors import DatasetError
+from ..extras import imported
 from ..sample import Truth
 
 MOST_PIXELS = 2**27  # a few kilobytes of PNG may claim to be gigabytes of pixels
@@ -42,13 +43,10 @@ def read_mask_colours(path: Path) -> NDArray[np.uint8]:
 
 def decode(path: Path, formats: list[str], kinds: Mapping[str, str]) -> Any:
     """The Pillow image in a file, of one of these formats and of these modes, which ``kinds`` puts in words."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise EvaluationError("masks in files need the 'eval' extra: pip install 'focalrt[eval]'") from error
+    pillow = imported("PIL.Image", "reading masks from files")
     content = path.read_bytes()
     try:
-        image = Image.open(BytesIO(content), formats=formats)
+        image = pillow.open(BytesIO(content), formats=formats)
         if image.width * image.height <= MOST_PIXELS:
             image.load()
     except Exception as error:  # Pillow's errors over damaged files share no base class but this

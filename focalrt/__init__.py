@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     )
     from .geometry import Box
     from .merge import Region, Regions
-    from .model import Model, load, segment, shipped
+    from .model import Model, load, segment
     from .pipeline import Click
     from .runs import Runs
     from .session import Result, Session, Step
+    from .zoo import Installed, installed
 
 _HOMES = {
     "errors": (
@@ -50,10 +51,11 @@ _HOMES = {
     ),
     "geometry": ("Box",),
     "merge": ("Region", "Regions"),
-    "model": ("Model", "load", "segment", "shipped"),
+    "model": ("Model", "load", "segment"),
     "pipeline": ("Click",),
     "runs": ("Runs",),
     "session": ("Result", "Session", "Step"),
+    "zoo": ("Installed", "installed"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -66,6 +68,7 @@ __all__ = [
     "EvaluationError",
     "FocalrtError",
     "ImageFileError",
+    "Installed",
     "Model",
     "ModelError",
     "ModelNotFoundError",
@@ -76,9 +79,9 @@ __all__ = [
     "Runs",
     "Session",
     "Step",
+    "installed",
     "load",
     "segment",
-    "shipped",
 ]
 
 

@@ -67,8 +67,9 @@ def parser() -> argparse.ArgumentParser:
     )
     add_model(segment)
 
-    models = commands.add_parser("models", help="list the models that come with the package")
+    models = commands.add_parser("models", help="list the models that are installed")
     models.set_defaults(command=run_models)
+    add_models(models)
 
     warmup = commands.add_parser("warmup", help="compile the kernels once, so that the first click is quick")
     warmup.set_defaults(command=run_warmup)
@@ -81,6 +82,12 @@ def add_model(command: argparse.ArgumentParser) -> None:
     """The options that choose a model and its threads."""
     command.add_argument("--model", metavar="NAME|FOLDER", help="model to use (see: focalrt models)")
     command.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all cores, at most 4)")
+    add_models(command)
+
+
+def add_models(command: argparse.ArgumentParser) -> None:
+    """The option that tells where models lie."""
+    command.add_argument("--models", metavar="DIR", help="folder of models (default: those that FOCALRT_MODELS lists)")
 
 
 def click(text: str) -> tuple[float, float, bool]:
@@ -107,7 +114,7 @@ def load_model(arguments: argparse.Namespace) -> Any:
     """The model that the options name."""
     from .model import DEFAULT, load
 
-    return load(arguments.model or DEFAULT, threads=arguments.threads)
+    return load(arguments.model or DEFAULT, threads=arguments.threads, models=arguments.models)
 
 
 def run_segment(arguments: argparse.Namespace) -> int:
@@ -168,13 +175,15 @@ def told(point: Click, result: Result) -> dict[str, Any]:
 
 def run_models(arguments: argparse.Namespace) -> int:
     """``focalrt models``."""
-    from .model import DEFAULT, shipped, shipped_folder
+    from .model import DEFAULT
+    from .zoo import installed
 
-    models = shipped()
-    for name, description in models.items():
-        size = sum(file.stat().st_size for file in (shipped_folder() / name).glob("*.onnx")) / 1e6
-        mark = "  (default)" if name == DEFAULT else ""
-        print(f"{name}  {size:.1f} MB{mark}\n    trained: {description.trained}\n    licence: {description.licence}")
+    models = installed(arguments.models)
+    for name, model in models.items():
+        marks = [model.description.variant, f"{model.megabytes:.1f} MB", *(["default"] if name == DEFAULT else [])]
+        print(f"{name}  ({', '.join(marks)})")
+        print(f"    origin:  {'comes with focalrt' if model.shipped else model.folder}")
+        print(f"    trained: {model.description.trained}\n    licence: {model.description.licence}")
     if not models:
         print("focalrt: no model comes with this installation; install it again", file=sys.stderr)
     return 0 if models else 1

@@ -1,17 +1,17 @@
-"""Models: found by name or folder, loaded, and put to work."""
+"""Models: loaded, and put to work."""
 
 from __future__ import annotations
 
 import os
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from . import checks
-from .errors import ArgumentTypeError, ModelNotFoundError
+from .errors import ArgumentTypeError
 from .merge import Policy
-from .networks import DESCRIPTION, Description, Networks, read_description
+from .networks import Description, Networks
 from .session import Result, Session
+from .zoo import find
 
 DEFAULT = "hrnet18s-s1"
 
@@ -43,46 +43,20 @@ class Model:
         return f"<focalrt.Model {self.description.variant}>"
 
 
-def shipped_folder() -> Path:
-    """Where the networks of this package lie: inside it, or beside it in a checkout."""
-    inside = Path(__file__).parent / "weights"
-    return inside if inside.is_dir() else Path(__file__).parent.parent / "weights"
-
-
-def shipped() -> dict[str, Description]:
-    """The models that come with the package, by name."""
-    folders = sorted(path.parent for path in shipped_folder().glob(f"*/{DESCRIPTION}"))
-    return {folder.name: read_description(folder) for folder in folders}
-
-
-def find(model: str | os.PathLike[str]) -> Path:
-    """The folder of a model: one that comes with the package by its name, or the folder itself.
-
-    Raises ModelNotFoundError, ArgumentTypeError.
-    """
-    if not isinstance(model, (str, os.PathLike)):
-        raise ArgumentTypeError(f"model: expected a name or a folder; got {checks.told(model)}")
-    folder = Path(model)
-    if isinstance(model, str) and folder.name == model:
-        named = shipped_folder() / model
-        folder = named if os.path.isfile(named / DESCRIPTION) else folder
-    if not os.path.isfile(folder / DESCRIPTION):  # unlike Path.is_file, False for names no file can have
-        names = ", ".join(path.parent.name for path in sorted(shipped_folder().glob(f"*/{DESCRIPTION}")))
-        raise ModelNotFoundError(
-            f"model: no folder {str(model)!r} with a {DESCRIPTION}, and none of that name comes with the package "
-            f"({names or 'which has no weights: install it again'})"
-        )
-    return folder
-
-
-def load(model: str | os.PathLike[str] = DEFAULT, *, threads: int | None = None) -> Model:
-    """Loads a model: the default, one that comes with the package by its name, or a folder.
+def load(
+    model: str | os.PathLike[str] = DEFAULT,
+    *,
+    threads: int | None = None,
+    models: str | os.PathLike[str] | None = None,
+) -> Model:
+    """Loads a model: the default, an installed one by its name, or a folder.
 
     threads: processor threads of one click; None takes every core the process may use, at most 4.
-    Raises ModelNotFoundError, ModelError, ArgumentTypeError, ArgumentValueError.
+    models: a folder of models to look for names in, in place of those that the environment variable ``FOCALRT_MODELS``
+    lists. Raises ModelNotFoundError, ModelError, ArgumentTypeError, ArgumentValueError.
     """
     threads = checks.check_threads(threads)
-    return Model(Networks(find(model), threads))
+    return Model(Networks(find(model, models), threads))
 
 
 @cache

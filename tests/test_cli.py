@@ -176,10 +176,17 @@ def test_grey_alpha_and_sixteen_bits(desk, name, pixels):
 
 def test_models_lists_what_is_installed(tmp_path):
     done = run("models", tmp_path)
-    models = focalrt.shipped()
+    models = focalrt.installed()
     assert done.returncode == (0 if models else 1)
-    for name, description in models.items():
+    for name, (_, description, _) in models.items():
         assert name in done.stdout and description.trained in done.stdout and description.licence in done.stdout
+
+
+def test_models_of_a_folder_are_listed_and_used_by_name(desk):
+    done = run("models --models .", desk)
+    assert f"tiny  (tiny, 0.0 MB)\n    origin:  {'tiny'}\n" in done.stdout
+    done = run("segment photo.png --models . --model tiny --click 30,20 --out named.png", desk)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_warmup(desk):

@@ -23,6 +23,7 @@ LAYERS = [  # a module imports from the lines above its own only
     {"pipeline"},
     {"checks"},
     {"session"},
+    {"zoo"},
     {"model"},
     {"imagefile", "overlay"},
     {"evaluation"},

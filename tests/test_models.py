@@ -15,10 +15,11 @@ from tiny_model import blank_network, network, tiny_refiner, tiny_segmentor, wri
 
 import focalrt
 from focalrt import ModelError, ModelNotFoundError
-from focalrt.model import shipped_folder
+from focalrt.zoo import shipped_folder
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 NETWORKS = ("segmentor.onnx", "refiner.onnx")
+SHIPPED = [name for name, model in focalrt.installed().items() if model.shipped]
 
 
 @pytest.fixture
@@ -256,15 +257,55 @@ def two_shipped(tmp_path, monkeypatch):
     write_tiny_model(tmp_path / "shipped" / "one")
     write_tiny_model(tmp_path / "shipped" / "two", 256)
     (tmp_path / "shipped" / "README.md").write_text("no model")
-    monkeypatch.setattr("focalrt.model.shipped_folder", lambda: tmp_path / "shipped")
+    monkeypatch.setattr("focalrt.zoo.shipped_folder", lambda: tmp_path / "shipped")
+    monkeypatch.delenv("FOCALRT_MODELS", raising=False)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 
 
 @pytest.mark.usefixtures("two_shipped")
 def test_shipped_models_are_listed_and_loaded_by_name():
-    assert {name: description.side for name, description in focalrt.shipped().items()} == {"one": 128, "two": 256}
+    models = focalrt.installed()
+    assert {name: model.description.side for name, model in models.items()} == {"one": 128, "two": 256}
+    assert all(model.shipped and 0 < model.megabytes < 1 for model in models.values())
     assert focalrt.load("two").description.side == 256
+
+
+@pytest.fixture
+def two_folders(tmp_path, monkeypatch):
+    """Folders of a user's models, listed in the environment: mine and one (side 256); mine again (side 128)."""
+    for name, side in (("first/mine", 256), ("first/one", 256), ("second/mine", 128), ("second/other", 256)):
+        write_tiny_model(tmp_path / name, side)
+    monkeypatch.setenv("FOCALRT_MODELS", os.pathsep.join([str(tmp_path / "first"), "", str(tmp_path / "second")]))
+
+
+@pytest.mark.usefixtures("two_shipped", "two_folders")
+def test_models_of_the_users_come_after_those_of_the_package(tmp_path):
+    models = focalrt.installed()
+    assert list(models) == ["one", "two", "mine", "other"]
+    assert [model.shipped for model in models.values()] == [True, True, False, False]
+    assert models["mine"].folder == tmp_path / "first" / "mine"
+    assert [focalrt.load(name).description.side for name in models] == [128, 256, 256, 256]
+
+
+@pytest.mark.usefixtures("two_shipped", "two_folders")
+def test_a_folder_of_models_as_an_argument_stands_for_those_listed(tmp_path):
+    assert list(focalrt.installed(tmp_path / "second")) == ["one", "two", "mine", "other"]
+    assert focalrt.load("mine", models=tmp_path / "second").description.side == 128
+    assert list(focalrt.installed(tmp_path / "nowhere")) == ["one", "two"]
+    with pytest.raises(ModelNotFoundError, match="mine"):
+        focalrt.load("mine", models=tmp_path / "nowhere")
+    for models in (3, ["first"], True):
+        with pytest.raises(focalrt.ArgumentTypeError, match="models"):
+            focalrt.load("one", models=models)
+
+
+@pytest.mark.usefixtures("two_shipped", "two_folders")
+def test_a_damaged_model_of_the_users_is_told(tmp_path):
+    (tmp_path / "first" / "mine" / "model.json").write_text("{")
+    with pytest.raises(ModelError, match="mine"):
+        focalrt.installed()
+    assert focalrt.load("one").description.side == 128
 
 
 UNKNOWN = ["three", "", ".", "..", "no/such", "README.md", "one/model.json", "a\0b", "n" * 300]
@@ -300,7 +341,7 @@ def test_any_path_like_object(tiny):
     assert focalrt.load(f"{tiny}{os.sep}").description.variant == "tiny"
 
 
-@pytest.mark.parametrize("name", focalrt.shipped())
+@pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_model_loads_and_hears_a_click(name):
     model = focalrt.load(name, threads=1)
     assert (shipped_folder() / name / "model.json").is_file()

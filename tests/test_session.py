@@ -27,6 +27,7 @@ EMPTY = np.zeros(SHAPE, np.bool_)
 DISC = np.hypot(*(np.mgrid[:HEIGHT, :WIDTH] - np.array([12, 10])[:, None, None])) < 6
 CLEAN, NOISY = stub_model(), stub_model(noise=2)  # noisy networks ask for changes far from the click
 POLICIES = ("auto", "always", "never")
+SHIPPED = [name for name, model in focalrt.installed().items() if model.shipped]
 
 points = st.tuples(st.integers(0, WIDTH - 1), st.integers(0, HEIGHT - 1), st.booleans())
 masks = masks_of(SHAPE)
@@ -638,7 +639,7 @@ def test_a_hundred_clicks_take_little_memory():
     assert grown + sum(spans.values()) < 16e6
 
 
-@pytest.mark.parametrize("name", ["stub", *focalrt.shipped()])
+@pytest.mark.parametrize("name", ["stub", *SHIPPED])
 def test_two_threads_on_one_model_give_what_one_gives(name):
     model = NOISY if name == "stub" else focalrt.load(name, threads=1)
     sequences = [CLICKS[:6], CLICKS[6:12]]

@@ -11,13 +11,13 @@ from scipy import ndimage
 
 import focalrt
 from focalrt.imagefile import decode, read_image
-from focalrt.model import shipped_folder
+from focalrt.zoo import shipped_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = ROOT / "docs" / "photos"
 ECSSD = Path(os.environ.get("FOCALRT_SHARED", ROOT.parent / "shared")) / "data" / "val" / "ecssd"
 
-MODELS = sorted(focalrt.shipped())
+MODELS = sorted(name for name, model in focalrt.installed().items() if model.shipped)
 
 
 @pytest.fixture(scope="module", params=MODELS)

@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 from ..checks import check_policy
 from ..errors import EvaluationError, ModelNotFoundError
 from ..merge import Policy
-from ..model import Model, find
+from ..model import Model
 from ..networks import Networks, read_description
+from ..zoo import find
 from . import parts
 from .grabcut import GrabCut
 from .methods import Method, Session

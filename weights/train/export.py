@@ -25,7 +25,8 @@ def read_parameters(path):
 
 def told(run):
     """A sentence on the training for people, from ``run.json``."""
-    return f"{run['samples']} samples in {run['seconds'] / 60:.0f} minutes, {run['steps']} steps; see weights/README.md"
+    samples = run["samples"] + run.get("before", 0)
+    return f"{samples} samples, the last {run['samples']} in {run['seconds'] / 60:.0f} minutes; see weights/README.md"
 
 
 def main(argv=None):

@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from .conversion import convert
     from .errors import (
         ArgumentTypeError,
         ArgumentValueError,
+        CheckpointError,
         DatasetError,
         EvaluationError,
         FocalrtError,
         ImageFileError,
+        MissingExtraError,
         ModelError,
         ModelNotFoundError,
         ParameterError,
@@ -38,13 +41,16 @@ if TYPE_CHECKING:
     from .zoo import Installed, installed
 
 _HOMES = {
+    "conversion": ("convert",),
     "errors": (
         "ArgumentTypeError",
         "ArgumentValueError",
+        "CheckpointError",
         "DatasetError",
         "EvaluationError",
         "FocalrtError",
         "ImageFileError",
+        "MissingExtraError",
         "ModelError",
         "ModelNotFoundError",
         "ParameterError",
@@ -63,12 +69,14 @@ __all__ = [
     "ArgumentTypeError",
     "ArgumentValueError",
     "Box",
+    "CheckpointError",
     "Click",
     "DatasetError",
     "EvaluationError",
     "FocalrtError",
     "ImageFileError",
     "Installed",
+    "MissingExtraError",
     "Model",
     "ModelError",
     "ModelNotFoundError",
@@ -79,6 +87,7 @@ __all__ = [
     "Runs",
     "Session",
     "Step",
+    "convert",
     "installed",
     "load",
     "segment",

@@ -1,4 +1,4 @@
-"""The command line: ``focalrt segment``, ``models``, ``warmup``; ``eval`` and ``corrupt`` are in ``evaluation/``.
+"""The command line: ``focalrt segment``, ``models``, ``convert``, ``warmup``; ``evaluation/`` adds two.
 
 Exit status: 0 done, 1 something needed is missing or broken (a file, an image, a model), 2 the arguments do not fit.
 """
@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,13 @@ def parser() -> argparse.ArgumentParser:
     warmup = commands.add_parser("warmup", help="compile the kernels once, so that the first click is quick")
     warmup.set_defaults(command=run_warmup)
     add_model(warmup)
+    convert = commands.add_parser("convert", help="make a model of a FocalClick checkpoint")
+    convert.set_defaults(command=run_convert)
+    convert.add_argument("checkpoint", help="file that torch.save wrote, or .safetensors; nothing in it is executed")
+    convert.add_argument("-o", "--out", metavar="FOLDER", help="the model folder (default: the file's name, here)")
+    convert.add_argument("--variant", metavar="NAME", help="such as hrnet18s-s2 (default: seen from the checkpoint)")
+    convert.add_argument("--radius", type=float, help="of the click disks, as trained (default: the published one)")
+    convert.add_argument("--report", action="store_true", help="print what the networks cost, before and after")
     add_evaluation(commands)
     return top
 
@@ -187,6 +195,18 @@ def run_models(arguments: argparse.Namespace) -> int:
     if not models:
         print("focalrt: no model comes with this installation; install it again", file=sys.stderr)
     return 0 if models else 1
+
+
+def run_convert(arguments: argparse.Namespace) -> int:
+    """``focalrt convert``."""
+    from .conversion import convert, costs
+
+    folder = arguments.out or Path(arguments.checkpoint).stem
+    told = partial(print, "focalrt:", file=sys.stderr)
+    convert(arguments.checkpoint, folder, variant=arguments.variant, radius=arguments.radius, progress=told)
+    if arguments.report:
+        print(costs(arguments.checkpoint, arguments.variant))
+    return 0
 
 
 def run_warmup(arguments: argparse.Namespace) -> int:

@@ -27,6 +27,10 @@ class ModelError(FocalrtError, ValueError):
     """A model's files are damaged, altered, or not a Segmentor and a Refiner of this package."""
 
 
+class CheckpointError(FocalrtError, ValueError):
+    """A file holds no trained parameters that can be read without running anything, or is damaged."""
+
+
 class ParameterError(FocalrtError, ValueError):
     """A mapping of trained parameters does not fit the network that it should fill."""
 
@@ -36,4 +40,8 @@ class DatasetError(FocalrtError, ValueError):
 
 
 class EvaluationError(FocalrtError, ValueError):
-    """An evaluation cannot run as asked: an unknown method, a folder that holds another run, a missing extra."""
+    """An evaluation cannot run as asked: an unknown method, a folder that holds another run, a lost worker."""
+
+
+class MissingExtraError(FocalrtError, ImportError):
+    """What was asked for needs packages that an extra brings, such as ``focalrt[eval]``."""

@@ -1,26 +1,23 @@
-"""Seeded random parameters by the names and shapes that a variant's networks expect; no file is needed."""
+"""Seeded random parameters by the names and shapes of a variant's networks; no file is needed."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from focalrt import graphs
-
-HEADS = ("cls_head.weight", "aux_head.3.weight", "refine_pred.weight", "refine_trimap.weight")
+from focalrt.graphs import plain
 
 
 def random_parameters(variant: str, seed: int = 0) -> dict[str, NDArray[np.float32]]:
-    """Float32 arrays that keep activations in range and every part of the networks at work."""
+    """Float32 arrays that keep activations in range and every part of the networks at work, dead parts included."""
     rng = np.random.default_rng(seed)
-    return {name: draw(rng, name, shape) for name, shape in graphs.expected(variant).items()}
+    return {name: draw(rng, name, shape) for name, shape in plain.expected(variant).items()}
 
 
 def draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """One array; kernels are He-scaled, norms lie about the identity, heads are small."""
-    if len(shape) == 4:
-        values = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
-        values *= 0.1 if name.endswith(HEADS) else 1.0
+    """One array; layers keep their input's size, norms lie about the identity."""
+    if len(shape) > 1:
+        values = rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))
     elif name.endswith(".scale"):
         values = np.full(shape, -0.37)  # its absolute value counts
     elif name.endswith("running_var"):

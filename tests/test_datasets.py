@@ -21,8 +21,8 @@ from focalrt.errors import (
     ArgumentTypeError,
     ArgumentValueError,
     DatasetError,
-    EvaluationError,
     ImageFileError,
+    MissingExtraError,
 )
 from focalrt.evaluation.datasets import LAYOUTS, LEAST_AREA, folders, open_dataset
 from focalrt.evaluation.datasets.coco_shapes import lengths_of_text, read_shape
@@ -955,7 +955,7 @@ def test_images_without_objects_need_no_photo(tmp_path):
 def test_without_the_extra_the_error_says_what_to_install(tmp_path, monkeypatch, module, build):
     tree = build(tmp_path)
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(EvaluationError, match=r"pip install 'focalrt\[eval\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'focalrt\[eval\]'"):
         open_dataset(tree.root)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.segmentation import slic
 
-from focalrt import ArgumentValueError, DatasetError, EvaluationError, ImageFileError
+from focalrt import ArgumentValueError, DatasetError, ImageFileError, MissingExtraError
 from focalrt.evaluation import defects
 from focalrt.evaluation.defects import (
     COUNTS,
@@ -271,7 +271,7 @@ def test_superpixels_of_a_photo_larger_than_davis_part_it_too():
 
 def test_without_scikit_image(monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.segmentation", None)
-    with pytest.raises(EvaluationError, match=r"pip install 'focalrt\[eval\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'focalrt\[eval\]'"):
         corrupt(photo(8, 8), np.ones((8, 8), np.int8), 0)
 
 

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from strategies import seeds
 
 import focalrt
-from focalrt import ArgumentValueError, EvaluationError
+from focalrt import ArgumentValueError, EvaluationError, MissingExtraError
 from focalrt.evaluation import figures
 from focalrt.evaluation.record import Move, Record, Row
 from focalrt.evaluation.report import Worst, environment, truth_and_mask, worst_records, write_report
@@ -754,7 +754,7 @@ def test_the_page_appears_whole_or_not_at_all(tmp_path, monkeypatch):
 @pytest.mark.parametrize("library", ["jinja2", "matplotlib.figure"])
 def test_what_to_install_where_a_library_is_missing(tmp_path, monkeypatch, library):
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(EvaluationError, match=r"pip install 'focalrt\[eval\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'focalrt\[eval\]'"):
         write_report(tmp_path / "page.html", [record([0.5])], [ROBOT], {})
     assert not list(tmp_path.iterdir())
 

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from ..checks import check_image, told
 from ..errors import ArgumentValueError, DatasetError
+from ..extras import imported
 from ..imagefile import write_image
 from ..runs import Runs
-from .extras import imported
 from .metrics import iou
 from .sample import Mask, Sample, Truth
 
@@ -113,7 +113,7 @@ def corrupt(image: NDArray[np.uint8], truth: Truth, seed: int, law: Law = RELEAS
     as long as scikit-image and NumPy stay the same.
 
     image: RGB, uint8 (H, W, 3). truth: int8 (H, W): 1 object, 0 background, -1 ignored. seed: 0 or more.
-    Raises ArgumentTypeError, ArgumentValueError; EvaluationError where scikit-image is missing.
+    Raises ArgumentTypeError, ArgumentValueError; MissingExtraError.
     """
     image = check_image(image)
     if truth.shape != image.shape[:2] or not (truth == 1).any():
@@ -188,7 +188,7 @@ class Superpixels:
 
 def slic(image: NDArray[np.uint8], count: int) -> NDArray[np.intp]:
     """The number of every pixel's superpixel, (H, W)."""
-    segmentation = imported("skimage.segmentation", "finding superpixels")
+    segmentation = imported("skimage.segmentation", "finding superpixels", "eval")
     labels: NDArray[np.intp] = segmentation.slic(image, count, COMPACTNESS, convert2lab=True, start_label=0)
     return labels
 
@@ -250,7 +250,7 @@ def write_masks(samples: Iterable[Sample], folder: Path, seed: int, law: Law = R
     """Writes ``folder/name.png``, 0 and 255, with defects for every sample; a ``/`` in a name makes a folder.
 
     Each file appears whole or not at all; what stops the work leaves those that are done. Raises DatasetError where a
-    sample cannot be read or its name leads out of the folder, ImageFileError, OSError, EvaluationError.
+    sample cannot be read or its name leads out of the folder, ImageFileError, OSError, MissingExtraError.
     """
     return Distribution.of(written(samples, folder, seed, law))
 

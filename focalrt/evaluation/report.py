@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..checks import check_image, check_mask
+from ..extras import imported
 from ..imagefile import write_whole
 from ..overlay import draw
 from ..pipeline import Click
-from .extras import imported
 from .figures import pictures, style
 from .record import Move, Record, Row
 from .sample import Mask, Truth
@@ -66,16 +66,16 @@ def write_report(
     records, rows: as for :func:`.table.scores`. facts: by name, what the reader needs to repeat the run: the command,
     the data set, the SHA-256 of the models; versions and the machine are added. worst: what :func:`worst_records`
     chose, played again for its masks.
-    Raises EvaluationError, ArgumentTypeError and ArgumentValueError for a picture of the wrong kind, OSError.
+    Raises EvaluationError, MissingExtraError, OSError; ArgumentTypeError and ArgumentValueError for odd pictures.
     """
     page = report(list(records), rows, facts, worst)
     write_whole(Path(path), page.encode("utf-8", "backslashreplace"))  # a file's name may hold bytes that are no text
 
 
 def check_extras() -> None:
-    """Raises EvaluationError where a report could not be made: better told before a long run than after it."""
+    """Raises MissingExtraError where a report could not be made: better told before a long run than after it."""
     for module in ("jinja2", "matplotlib.figure"):
-        imported(module, "a report")
+        imported(module, "a report", "eval")
 
 
 def report(records: Sequence[Record], rows: Sequence[Row], facts: Mapping[str, str], worst: Sequence[Worst]) -> str:

@@ -16,10 +16,10 @@ from typing import Any
 import cv2
 
 from ..errors import EvaluationError
+from ..extras import imported
 from ..model import DEFAULT
 from .catalogue import NO_MERGE, fingerprint, has_policy, open_method
 from .datasets import Dataset, open_dataset
-from .extras import imported
 from .methods import Method
 from .play import Job, Rules, last_mask, play
 from .record import Record, Row
@@ -243,6 +243,6 @@ def on_cluster(jobs: Sequence[Job], address: str) -> Iterator[Record]:
 
 def told_progress(records: Iterable[Record], total: int, done: int) -> Iterable[Record]:
     """The same records, with a progress bar on standard error."""
-    tqdm = imported("tqdm", "a progress bar")
+    tqdm = imported("tqdm", "a progress bar", "eval")
     bar: Iterable[Record] = tqdm.tqdm(records, total=total, initial=done, unit="sample", smoothing=0.1)
     return bar

@@ -1,7 +1,8 @@
-"""HRNet with an object-contextual head as a Segmentor (SPEC section 1), by the exact shortcuts of section 8.
+"""HRNet with an object-contextual head (SPEC section 1).
 
-Sun et al., "Deep High-Resolution Representation Learning for Visual Recognition", 2019 (arXiv 1908.07919);
-Yuan et al., "Object-Contextual Representations for Semantic Segmentation", 2020 (arXiv 1909.11065).
+Sun et al., "Deep High-Resolution Representation Learning for Visual Recognition", 2019 (arXiv 1908.07919); clicks enter
+in the stem: Sofiiuk et al., "Reviving Iterative Training with Mask Guidance for Interactive Segmentation", 2021 (arXiv
+2102.06583).
 """
 
 from __future__ import annotations
@@ -9,14 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
 
-from ..geometry import GRID
+from . import ocr
 from .builder import Graph, Value
-from .parameters import Source
-from .refiner import WIDTH
+from .parameters import Convolution, Parameters
+from .segmentor import STD
 
-MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 STEM = 64
 SLOPE = 0.2  # of the click branch's LeakyReLU
 NET = "feature_extractor"
@@ -31,40 +30,52 @@ class HRNet:
     modules: tuple[int, int, int]
     keys: int
 
+    prediction = f"{NET}.cls_head"
+    unused = (".f_pixel.", ".f_object.")  # attention over one region: its weight is 1 whatever they hold
 
-def segmentor(source: Source, net: HRNet, side: int) -> onnx.ModelProto:
-    """Image, maps (1, 3, side, side) -> logits (1, 1, 256, 256), context (1, 32, side/4, side/4)."""
-    g = Graph("segmentor", source)
-    image, maps = g.input("image", (1, 3, side, side)), g.input("maps", (1, 3, side, side))
-    merged = merge(g, branches(g, layer1(g, stem(g, image, maps), net.blocks), net))
-    feature = contextual(g, merged, 2 * net.keys, net.keys)
-    logits = g.conv(feature, f"{NET}.cls_head", 1, bias=True)
-    g.output(g.resize(logits, GRID, "logits"))
-    # RoIAlign is linear, so the Refiner's projection may come before it; its ReLU may not.
-    name = "refiner.refine_fusion"
-    projection = g.learnt(f"{name}.conv", WIDTH, 2 * net.keys, bias=True, norm=f"{name}.norm")
-    g.output(g.apply(projection, feature, "context"))
-    return g.model()
+    @property
+    def channels(self) -> int:
+        """Of the feature."""
+        return 2 * self.keys
+
+    def coarse(self, g: Graph, image: Value, maps: Value, heads: Convolution) -> Value:
+        """Centred image and maps (1, 3, S, S) -> the heads' outputs (1, .., S/4, S/4)."""
+        x = layer1(g, stem(g, image, maps), self.blocks)
+        return g.apply(heads, ocr.feature(g, branches(g, x, self), self.keys), "heads")
+
+    def fitted(self, parameters: Parameters) -> HRNet:
+        """This net: its name tells all of its shapes."""
+        return self
+
+
+def read(parameters: Parameters) -> HRNet:
+    """The net that these parameters belong to. Raises KeyError where they are of another family."""
+    width, keys = (parameters[f"{NET}.{name}.weight"].shape for name in ("transition1.0.0", "conv3x3_ocr.0"))
+    stages = [count(parameters, f"{NET}.stage{number}.{{}}.branches.0.0.conv1.weight") for number in (2, 3, 4)]
+    blocks = count(parameters, f"{NET}.layer1.{{}}.conv1.weight")
+    return HRNet(width[0], blocks, (stages[0], stages[1], stages[2]), keys[0] // 2)
+
+
+def count(parameters: Parameters, name: str) -> int:
+    """How many of a module there are; ``name`` holds its number as {}."""
+    return next(number for number in range(len(parameters) + 1) if name.format(number) not in parameters)
 
 
 def stem(g: Graph, image: Value, maps: Value) -> Value:
-    """Image, maps (1, 3, S, S) -> (1, 64, S/4, S/4); the clicks enter after the first convolution."""
-    # The border is padded with zeros after normalisation: with that, only the division by STD commutes.
-    mean = g.constant("image.mean", MEAN[:, None, None].astype(np.float32))
-    centred = g.node("Sub", [image, mean], "image.centred", image.shape)
+    """Centred image, maps (1, 3, S, S) -> (1, 64, S/4, S/4); the clicks enter after the first convolution."""
     first = g.learnt(f"{NET}.conv1", STEM, 3, 3, norm=f"{NET}.bn1").of_scaled(1 / STD)
-    x = g.relu(g.apply(first, centred, f"{NET}.conv1", stride=2))
-    x = g.add(x, clicks(g, maps), "clicks.added")
+    x = g.relu(g.apply(first, image, f"{NET}.conv1", stride=2))
+    scale = np.abs(g.parameter("maps_transform.3.scale", (1,)))
+    second = g.learnt("maps_transform.2", STEM, 16, 3, bias=True).scaled(scale)
+    of_maps = g.apply(second, clicks(g, maps), "maps_transform.2", stride=2)
+    x = g.add(x, of_maps, "clicks.added")
     return g.relu(g.conv(x, f"{NET}.conv2", STEM, 3, 2, norm=f"{NET}.bn2"))
 
 
 def clicks(g: Graph, maps: Value) -> Value:
-    """Maps (1, 3, S, S) -> (1, 64, S/2, S/2); the learnt scale acts by its absolute value."""
+    """Maps (1, 3, S, S) -> (1, 16, S, S)."""
     x = g.conv(maps, "maps_transform.0", 16, bias=True)
-    x = g.node("LeakyRelu", [x], "maps_transform.1", x.shape, alpha=SLOPE)
-    scale = np.abs(g.parameter("maps_transform.3.scale", (1,)))
-    second = g.learnt("maps_transform.2", STEM, 16, 3, bias=True).scaled(scale)
-    return g.apply(second, x, "maps_transform.2", stride=2)
+    return g.node("LeakyRelu", [x], "maps_transform.1", x.shape, alpha=SLOPE)
 
 
 def layer1(g: Graph, x: Value, blocks: int) -> Value:
@@ -144,46 +155,3 @@ def share(g: Graph, x: Value, target: Value, halvings: int, name: str) -> Value:
     for step in range(halvings - 1):
         x = g.relu(conv_norm(g, x, f"{name}.{step}", x.shape[1], stride=2))
     return conv_norm(g, x, f"{name}.{halvings - 1}", width, stride=2) if halvings else x
-
-
-def merge(g: Graph, xs: list[Value]) -> Value:
-    """All branches at the finest one's size: (1, 15 w, n, n)."""
-    side = xs[0].shape[2]
-    resized = [g.resize(x, side, f"branches.{index}.resize") for index, x in enumerate(xs[1:], start=1)]
-    return g.concat([xs[0], *resized], "branches")
-
-
-def contextual(g: Graph, merged: Value, width: int, keys: int) -> Value:
-    """The object-contextual head: (1, 15 w, n, n) -> the feature (1, 2k, n, n).
-
-    With one object region the attention to regions is 1, so the context is one vector per image and its half
-    of the last convolution is a bias.
-    """
-    x = g.relu(g.conv(merged, f"{NET}.conv3x3_ocr.0", width, 3, bias=True, norm=f"{NET}.conv3x3_ocr.1"))
-    attention = f"{NET}.ocr_distri_head.object_context_block"
-    context = object_region(g, x, auxiliary(g, merged))
-    for name, outputs in ((f"{attention}.f_down", keys), (f"{attention}.f_up", width)):
-        context = g.relu(g.conv(context, f"{name}.0", outputs, norm=f"{name}.1.0"))
-    name = f"{NET}.ocr_distri_head.conv_bn_dropout"
-    of_context, of_features = g.learnt(f"{name}.0", width, 2 * width, norm=f"{name}.1.0").split(width)
-    bias = g.apply(of_context, context, f"{name}.0.context")
-    return g.relu(g.add(g.apply(of_features, x, f"{name}.0.features"), bias, name))
-
-
-def auxiliary(g: Graph, merged: Value) -> Value:
-    """(1, 15 w, n, n) -> the auxiliary logits (1, 1, n, n), which weigh the object region."""
-    name = f"{NET}.aux_head"
-    x = g.relu(g.conv(merged, f"{name}.0", merged.shape[1], bias=True, norm=f"{name}.1"))
-    return g.conv(x, f"{name}.3", 1, bias=True)
-
-
-def object_region(g: Graph, x: Value, logits: Value) -> Value:
-    """Mean of ``x`` (1, c, n, n), weighted by the softmax of the logits over all positions: (1, c, 1, 1)."""
-    _, channels, height, width = x.shape
-    count = height * width
-    flat = g.reshape(logits, (1, count), "object_region.logits")
-    weights = g.node("Softmax", [flat], "object_region.softmax", flat.shape, axis=1)
-    column = g.reshape(weights, (1, count, 1), "object_region.weights")
-    rows = g.reshape(x, (1, channels, count), "object_region.features")
-    mean = g.node("MatMul", [rows, column], "object_region.mean", (1, channels, 1))
-    return g.reshape(mean, (1, channels, 1, 1), "object_region")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -16,8 +17,7 @@ Source: TypeAlias = Callable[[str, Shape], NDArray[np.float64]]
 """Gives the array of a name; the network, which asks, knows the shape. Folding is done in float64."""
 
 EPSILON = 1e-5  # of every batch normalisation
-UNUSED_ENDING = ".num_batches_tracked"
-UNUSED_PARTS = (".f_pixel.", ".f_object.")  # attention over one region: its weight is 1 whatever they hold
+COUNTER = ".num_batches_tracked"
 MOST_NAMED = 20  # of each kind of misfit, in one message
 
 
@@ -39,17 +39,59 @@ class Convolution(NamedTuple):
         """Preceded by a multiplication; factor (inputs,). Exact at the border too: zeros stay zeros."""
         return Convolution(self.weight * factor[:, None, None], self.bias)
 
-    def split(self, count: int) -> tuple[Convolution, Convolution]:
-        """Its parts over the first ``count`` inputs, with the bias, and over the others; they sum to it."""
-        return (
-            Convolution(self.weight[:, :count], self.bias),
-            Convolution(self.weight[:, count:], np.zeros_like(self.bias)),
-        )
+    def split(self, counts: Iterable[int]) -> list[Convolution]:
+        """Its parts over so many inputs each, the bias with the first; they sum to it."""
+        ends = list(accumulate(counts))
+        parts = np.split(self.weight, ends[:-1], axis=1)
+        return [
+            Convolution(part, np.zeros_like(self.bias) if index else self.bias) for index, part in enumerate(parts)
+        ]
 
     def beside(self, other: Convolution) -> Convolution:
         """The outputs of both, this one's first."""
         weight = np.concatenate([self.weight, other.weight])
         return Convolution(weight, np.concatenate([self.bias, other.bias]))
+
+    def pointwise(self) -> Linear:
+        """A 1x1 convolution as what it does to the channels of one position."""
+        return Linear(self.weight[:, :, 0, 0], self.bias)
+
+
+class Linear(NamedTuple):
+    """What one linear layer computes: weight (outputs, inputs) and bias (outputs,), float64."""
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+    def scaled(self, factor: float) -> Linear:
+        """Followed by a multiplication."""
+        return Linear(self.weight * factor, self.bias * factor)
+
+    def shifted(self, offset: NDArray[np.float64]) -> Linear:
+        """Followed by an addition; offset (outputs,)."""
+        return Linear(self.weight, self.bias + offset)
+
+    def of_shifted(self, offset: NDArray[np.float64]) -> Linear:
+        """Preceded by an addition; offset (inputs,)."""
+        return Linear(self.weight, self.weight @ offset + self.bias)
+
+    def of(self, other: Linear) -> Linear:
+        """Preceded by another: one layer for both."""
+        return Linear(self.weight @ other.weight, self.of_shifted(other.bias).bias)
+
+    def halves(self) -> tuple[Linear, Linear]:
+        """Its parts with the first half of the outputs and with the second."""
+        count = len(self.bias) // 2
+        return Linear(self.weight[:count], self.bias[:count]), Linear(self.weight[count:], self.bias[count:])
+
+    def unbiased(self) -> Linear:
+        """Without its bias."""
+        return Linear(self.weight, np.zeros_like(self.bias))
+
+
+def read_linear(source: Source, name: str, outputs: int, inputs: int) -> Linear:
+    """The linear layer ``name``."""
+    return Linear(source(f"{name}.weight", (outputs, inputs)), source(f"{name}.bias", (outputs,)))
 
 
 def read_convolution(source: Source, name: str, shape: Shape, bias: bool, norm: str | None) -> Convolution:
@@ -65,25 +107,37 @@ def read_convolution(source: Source, name: str, shape: Shape, bias: bool, norm: 
     return plain.shifted(-mean).scaled(gain / np.sqrt(variance + EPSILON)).shifted(offset)
 
 
-def check(parameters: Parameters, shapes: Mapping[str, Shape], variant: str) -> None:
-    """Raises one ParameterError that names all that keeps the parameters from filling these shapes."""
-    shared = [name for name in shapes if name in parameters]
-    odd = [name for name in shared if parameters[name].shape != shapes[name]]
-    wrong = [name for name in shared if not is_finite(parameters[name])]
+def asked_for(write: Callable[[Source], object]) -> dict[str, Shape]:
+    """What a writer asks its source for: names and shapes are written in one place only, the network."""
+    shapes: dict[str, Shape] = {}
+
+    def record(name: str, shape: Shape) -> NDArray[np.float64]:
+        shapes[name] = shape
+        return np.broadcast_to(np.float64(0), shape)
+
+    write(record)
+    return shapes
+
+
+def fitting(parameters: Parameters, shapes: Mapping[str, Shape], unused: Iterable[str], variant: str) -> Source:
+    """The parameters as a network asks for them. Raises one ParameterError that names all that does not fit.
+
+    shapes: of all that the network asks for. unused: parts of the names of what published checkpoints carry besides.
+    """
+    arrays = {name: np.asarray(array) for name, array in parameters.items()}
+    idle = (COUNTER, *unused)
+    shared = [name for name in shapes if name in arrays]
+    odd = [name for name in shared if arrays[name].shape != shapes[name]]
     complaints = {
-        "missing": [name for name in shapes if name not in parameters],
-        "unknown": [name for name in parameters if name not in shapes and not is_unused(name)],
-        "mis-shaped": [f"{name} is {parameters[name].shape}, expected {shapes[name]}" for name in odd],
-        "not finite floating-point numbers": wrong,
+        "missing": [name for name in shapes if name not in arrays],
+        "unknown": [name for name in arrays if name not in shapes and not any(part in name for part in idle)],
+        "mis-shaped": [f"{name} is {arrays[name].shape}, expected {shapes[name]}" for name in odd],
+        "not finite floating-point numbers": [name for name in shared if not is_finite(arrays[name])],
     }
     found = [f"{len(names)} {kind}: {listed(names)}" for kind, names in complaints.items() if names]
     if found:
         raise ParameterError(f"these parameters do not fit {variant}: " + "; ".join(found))
-
-
-def is_unused(name: str) -> bool:
-    """Whether published checkpoints carry this parameter though no output depends on it (SPEC section 8)."""
-    return name.endswith(UNUSED_ENDING) or any(part in name for part in UNUSED_PARTS)
+    return lambda name, shape: arrays[name].astype(np.float64)
 
 
 def is_finite(array: NDArray[Any]) -> bool:

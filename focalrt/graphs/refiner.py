@@ -5,33 +5,32 @@ Chen et al., "FocalClick: Towards Practical Interactive Image Segmentation", CVP
 
 from __future__ import annotations
 
-import onnx
+import numpy as np
 
 from ..geometry import GRID
 from .builder import Graph, Value
-from .parameters import Source
+from .interpolation import enlarge
+from .parameters import Convolution
+from .segmentor import CONTEXT as WIDTH
 
-WIDTH = 32  # channels throughout, and of the context that the Segmentor hands over
 NET = "refiner"
 
 
-def refiner(source: Source, side: int) -> onnx.ModelProto:
+def refiner(g: Graph, side: int) -> None:
     """Image, disks, context, logits -> refined and boundary logits, (1, 1, 256, 256) each.
 
     Image (1, 3, 256, 256), disks (1, 2, 256, 256), logits (1, 1, 256, 256), context (1, 32, side/4, side/4),
     with the side of the Segmentor's input.
     """
-    g = Graph("refiner", source)
     image, disks = g.input("image", (1, 3, GRID, GRID)), g.input("disks", (1, 2, GRID, GRID))
     context = g.input("context", (1, WIDTH, side // 4, side // 4))
     coarse = g.input("logits", (1, 1, GRID, GRID))
     x = details(g, image, disks, coarse)
-    x = g.add(x, g.resize(g.relu(context), x.shape[2], "context.resize"), "context.added")
+    x = g.add(x, enlarge(g, g.relu(context), x.shape[2], "context.resize"), "context.added")
     x = xception(g, xception(g, x, "refine_fusion2"), "refine_fusion3")
     detail, boundary = heads(g, x)
     g.output(blend(g, detail, boundary, coarse))
     g.output(boundary)
-    return g.model()
 
 
 def details(g: Graph, image: Value, disks: Value, coarse: Value) -> Value:
@@ -53,8 +52,21 @@ def heads(g: Graph, x: Value) -> tuple[Value, Value]:
     """(1, 32, 128, 128) -> detail, boundary (1, 1, 256, 256), by one convolution and one resizing."""
     detail = g.learnt(f"{NET}.refine_pred", 1, WIDTH, 3, bias=True)
     boundary = g.learnt(f"{NET}.refine_trimap", 1, WIDTH, 3, bias=True)
-    both = g.apply(detail.beside(boundary), x, f"{NET}.heads")
-    return g.halves(g.resize(both, GRID, f"{NET}.heads.resize"), "detail", "boundary")
+    resized = g.resize(scattered(g, x, detail.beside(boundary), f"{NET}.heads"), GRID, f"{NET}.heads.resize")
+    first, second = g.split(resized, {"detail": 1, "boundary": 1})
+    return first, second
+
+
+def scattered(g: Graph, x: Value, convolution: Convolution, name: str) -> Value:
+    """A convolution whose few outputs would leave vector units idle: every position adds to its neighbours instead.
+
+    That is a transposed convolution with the kernels turned, one dense product for all outputs and places of a kernel.
+    """
+    outputs, _, kernel, _ = convolution.weight.shape
+    turned = np.flip(convolution.weight, (2, 3)).swapaxes(0, 1)
+    inputs = [x, g.trained(f"{name}.weight", turned), *g.bias(name, convolution.bias)]
+    window = {"kernel_shape": [kernel] * 2, "strides": [1, 1], "pads": [kernel // 2] * 4}
+    return g.node("ConvTranspose", inputs, name, (1, outputs, *x.shape[2:]), **window)
 
 
 def blend(g: Graph, detail: Value, boundary: Value, coarse: Value) -> Value:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...checks import told
 from ...errors import DatasetError
-from ..extras import imported
+from ...extras import imported
 from ..sample import Mask
 
 LONGEST_OUTLINE = 2**20  # in pixels; drawing takes memory by the pixel
@@ -45,7 +45,7 @@ class Shape:
 def read_shape(segmentation: Any, height: int, width: int, where: str) -> Shape:
     """The shape that a ``segmentation`` describes on height x width pixels.
 
-    Raises DatasetError, saying ``where``, for any that does not; EvaluationError where pycocotools is not installed.
+    Raises DatasetError, saying ``where``, for any that does not; MissingExtraError where pycocotools is not there.
     """
     if isinstance(segmentation, list) and segmentation:
         check_polygons(segmentation, height, width, where)
@@ -81,7 +81,7 @@ def is_list_of(values: Any, kinds: set[type]) -> bool:
 
 def draw(polygons: list[list[float]], height: int, width: int) -> NDArray[np.int64]:
     """Run lengths of the union of polygons."""
-    mask = imported("pycocotools.mask", "drawing COCO's polygons")
+    mask = imported("pycocotools.mask", "drawing COCO's polygons", "eval")
     union = mask.merge(mask.frPyObjects(polygons, height, width))
     return lengths_of_text(union["counts"])
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DatasetError
-from ..extras import imported
+from ...extras import imported
 from ..sample import Truth
 
 MOST_PIXELS = 2**27  # a few kilobytes of PNG may claim to be gigabytes of pixels
@@ -43,7 +43,7 @@ def read_mask_colours(path: Path) -> NDArray[np.uint8]:
 
 def decode(path: Path, formats: list[str], kinds: Mapping[str, str]) -> Any:
     """The Pillow image in a file, of one of these formats and of these modes, which ``kinds`` puts in words."""
-    pillow = imported("PIL.Image", "reading masks from files")
+    pillow = imported("PIL.Image", "reading masks from files", "eval")
     content = path.read_bytes()
     try:
         image = pillow.open(BytesIO(content), formats=formats)

@@ -1,0 +1,106 @@
+"""The variants of the network: their table, and which one a checkpoint is (SPEC sections 1 and 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+from ..errors import ParameterError
+from . import hrnet, segformer
+from .hrnet import HRNet
+from .parameters import Parameters, Shape, Source, fitting
+from .segformer import SegFormer
+
+Net: TypeAlias = HRNet | SegFormer
+
+SMALL, LARGE = (32, 64, 160, 256), (64, 128, 320, 512)
+NETS: dict[str, Net] = {
+    "hrnet18s": HRNet(width=18, blocks=2, modules=(1, 3, 2), keys=48),
+    "hrnet18": HRNet(width=18, blocks=4, modules=(1, 4, 3), keys=64),
+    "hrnet32": HRNet(width=32, blocks=4, modules=(1, 4, 3), keys=128),
+    "hrnet48": HRNet(width=48, blocks=4, modules=(1, 4, 3), keys=256),
+    "segformerb0": SegFormer(SMALL, (2, 2, 2, 2), channels=256),
+    "segformerb1": SegFormer(LARGE, (2, 2, 2, 2), channels=512),
+    "segformerb2": SegFormer(LARGE, (3, 4, 6, 3), channels=512),
+    "segformerb3": SegFormer(LARGE, (3, 4, 18, 3), channels=512),
+    "segformerb4": SegFormer(LARGE, (3, 8, 27, 3), channels=512),
+    "segformerb5": SegFormer(LARGE, (3, 6, 40, 3), channels=512),
+}
+SIDES = {"s1": 128, "s2": 256}
+RADII = {(HRNet, "s1"): 2, (HRNet, "s2"): 5, (SegFormer, "s1"): 3, (SegFormer, "s2"): 5}
+
+
+class Variant(NamedTuple):
+    """A Segmentor; the side of its input, 128 (S1) or 256 (S2); its disks' radius in published checkpoints."""
+
+    net: Net
+    side: int
+    radius: int
+
+
+VARIANTS = {
+    f"{name}-{pipeline}": Variant(net, side, RADII[type(net), pipeline])
+    for name, net in NETS.items()
+    for pipeline, side in SIDES.items()
+}
+
+
+def known(variant: str) -> Variant:
+    """The variant of that name. Raises ParameterError."""
+    if variant not in VARIANTS:
+        raise ParameterError(f"unknown variant {variant!r}; known: {', '.join(VARIANTS)}")
+    return VARIANTS[variant]
+
+
+def filled(
+    parameters: Parameters, variant: str, ask: Callable[[Net], Mapping[str, Shape]]
+) -> tuple[Net, int, Source]:
+    """The variant's net, at the parameters' decoder width; its side; the parameters as ``ask`` says it asks for them.
+
+    Raises ParameterError.
+    """
+    net, side, _ = known(variant)
+    net = net.fitted(parameters)
+    return net, side, fitting(parameters, ask(net), net.unused, variant)
+
+
+def variant_of(parameters: Parameters, config: Mapping[str, Any] | None = None) -> str:
+    """The variant of a published checkpoint: family and size by its arrays' names and shapes, S1 or S2 by its config.
+
+    parameters: arrays by name. config: what the checkpoint holds beside them. Raises ParameterError where they do not
+    tell: the variant has to be given then.
+    """
+    name = net_of(parameters)
+    pipeline = pipeline_of(config)
+    if not isinstance(pipeline, str) or pipeline not in SIDES:
+        names = " or ".join(f"{name}-{known}" for known in SIDES)
+        raise ParameterError(
+            f"this is a {name}, but its arrays are the same in S1 and S2 and the checkpoint's config tells "
+            f"pipeline_version {pipeline!r}, expected one of {list(SIDES)}; pass the variant: {names}"
+        )
+    return f"{name}-{pipeline}"
+
+
+def net_of(parameters: Parameters) -> str:
+    """The key of ``NETS`` whose shapes these are; a decoder's width may differ from the table's."""
+    found: Net | None = None
+    for read in (hrnet.read, segformer.read):
+        try:
+            found = read(parameters)
+        except (KeyError, IndexError, TypeError):  # not that family's names, or not its shapes
+            continue
+        for name, net in NETS.items():
+            if net.fitted(parameters) == found:
+                return name
+    raise ParameterError(
+        f"these {len(parameters)} parameters are of no known network (found {found}); where they are of a published "
+        f"one after all, pass the variant, one of: {', '.join(VARIANTS)}"
+    )
+
+
+def pipeline_of(config: Mapping[str, Any] | None) -> Any:
+    """``config["params"]["pipeline_version"]["value"]``, or None where there is no such thing."""
+    value: Any = config
+    for key in ("params", "pipeline_version", "value"):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

@@ -3,9 +3,6 @@
 import json
 import os
 import struct
-import subprocess
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,26 +10,17 @@ import pytest
 
 pytest.importorskip("onnx", reason="the tiny model is written with onnx, of the test extra")
 
+from command import run
 from tiny_model import write_tiny_model
 
 import focalrt
 from focalrt.cli import main
 from focalrt.imagefile import read_image, read_mask, write_image
 
-PACKAGE = Path(focalrt.__file__).parents[1]
 HEIGHT, WIDTH = 60, 80
 IMAGE = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
 MASK = np.zeros((HEIGHT, WIDTH), np.bool_)
 MASK[20:40, 30:50] = True
-
-
-def run(arguments, cwd):
-    """Runs ``focalrt`` as a process; whatever happens, nobody is to see a traceback."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(PACKAGE), os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-m", "focalrt.cli", *arguments.split()]
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
-    assert "Traceback" not in done.stderr
-    return done
 
 
 def encoded(ending, pixels):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 pytest.importorskip("onnx", reason="conversion needs onnx, of the convert extra")
 
+from command import run
 from parameters import random_parameters
 
 import focalrt
@@ -36,14 +36,6 @@ def write_safetensors(path, parameters, metadata=None):
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     return write_safetensors(tmp_path_factory.mktemp("checkpoints") / "mine.safetensors", PARAMETERS)
-
-
-def run(arguments, cwd):
-    environment = os.environ | {"PYTHONPATH": str(Path(focalrt.__file__).parents[1])}
-    command = [sys.executable, "-m", "focalrt.cli", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
-    assert "Traceback" not in done.stderr
-    return done
 
 
 def test_a_converted_checkpoint_is_the_model_of_its_parameters(checkpoint, tmp_path):

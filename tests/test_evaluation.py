@@ -1,13 +1,11 @@
 """The protocol end to end: oracles that answer from the truth, interrupted runs, workers, a cluster, the commands."""
 
 import json
-import os
 import pickle
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,6 +13,7 @@ import pytest
 
 pytest.importorskip("onnx", reason="the tiny model is written with onnx, of the test extra")
 
+from command import ENVIRONMENT, run
 from tiny_model import write_tiny_model
 
 import focalrt
@@ -268,8 +267,7 @@ def add(self, record, kept=[], original=Shelf.add):
 Shelf.add = add
 main({arguments})
 """
-    environment = os.environ | {"PYTHONPATH": str(Path(focalrt.__file__).parents[1])}
-    died = subprocess.run([sys.executable, "-c", killer], cwd=tmp_path, env=environment, timeout=300)
+    died = subprocess.run([sys.executable, "-c", killer], cwd=tmp_path, env=ENVIRONMENT, timeout=300)
     assert died.returncode == 9
     path = tmp_path / "out" / "records.jsonl"
     kept = path.read_bytes()
@@ -434,14 +432,6 @@ def test_methods_and_jobs_can_be_pickled(photos):
 
 
 # ------------------------------------------------------------ the commands
-
-
-def run(arguments, cwd):
-    environment = os.environ | {"PYTHONPATH": str(Path(focalrt.__file__).parents[1])}
-    command = [sys.executable, "-m", "focalrt.cli", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
-    assert "Traceback" not in done.stderr
-    return done
 
 
 def test_the_command_prints_the_tables_and_writes_the_report(photos, tiny, tmp_path):

@@ -72,7 +72,7 @@ def test_commands_are_ones_that_focalrt_takes(page):
 
 def test_files_and_links_exist():
     paths = re.findall(r"`((?:focalrt|bench|weights|docs)/[\w./]*)`", README)
-    paths += re.findall(r"\]\((?!http)([^)]+)\)", README)
+    paths += re.findall(r"\]\((?!http)([^)#]+)", README)
     assert len(paths) > 8
     assert [path for path in paths if not (ROOT / path).exists()] == []
 

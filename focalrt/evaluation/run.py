@@ -60,7 +60,7 @@ class Evaluation:
     def write_report(self, path: str | os.PathLike[str], command: str = "") -> None:
         """Writes one HTML file with tables, curves, and the worst samples of the first row. Needs the ``eval`` extra.
 
-        command: what made the run, for the reader to repeat. Raises EvaluationError, OSError.
+        command: what made the run, for the reader to repeat. Raises EvaluationError, MissingExtraError, OSError.
         """
         names = dict.fromkeys(row.method for row in self.rows)
         own = {job.row.method for job in self.jobs if job.method is not None}
@@ -102,7 +102,7 @@ def evaluate(
     under the same paths, in place of ``workers``.
     out: a folder that keeps the records; a run that was interrupted goes on from there, another one is refused.
     progress: a bar on standard error.
-    Raises DatasetError, EvaluationError, ModelNotFoundError, ModelError, OSError.
+    Raises DatasetError, EvaluationError, MissingExtraError, ModelNotFoundError, ModelError, OSError.
     """
     found = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     samples = spread(found.samples, limit)

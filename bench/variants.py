@@ -1,22 +1,30 @@
-"""Milliseconds of every variant's Segmentor and Refiner, as published and as ``focalrt convert`` writes them.
+"""Milliseconds of every variant's Segmentor and Refiner: as published, as ``focalrt convert`` writes them, elsewhere.
 
-    python bench/variants.py [VARIANT ...] [--threads N] [--repeat 10]
+    python bench/variants.py [VARIANT ...] [--threads N ...] [--repeat 20] [--json FILE]
 
-Random parameters: times do not hang on them. Each pair runs alternately in one process, and the quickest run of each
-counts: what disturbs a machine only ever adds. Needs the ``convert`` extra.
+Random parameters: times do not hang on them. What is compared runs in turn in one process; the median counts, the
+quickest stands beside it, since what disturbs a machine only ever adds. "plain" is a node-by-node export of the
+published network, "converted" what ships; PyTorch runs the published network too, OpenVINO the converted one, each
+where it is installed. Rates are shares of what one large matrix product reaches in the same runtime with the same
+threads. Needs the ``convert`` extra.
 """
 
 import argparse
-from time import perf_counter
+import json
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
 
 import numpy as np
-from click import machine, table
+from machine import machine, seconds, sgemm, table
 
 from focalrt import graphs
 from focalrt.graphs import count, plain
 from focalrt.networks import start
 
 PUBLISHED = ("hrnet18s-s1", "hrnet18s-s2", "hrnet32-s2", "segformerb0-s1", "segformerb0-s2", "segformerb3-s2")
+RECIPE = Path(__file__).resolve().parents[1] / "weights"
 
 
 def parameters_of(variant):
@@ -29,52 +37,120 @@ def parameters_of(variant):
     }
 
 
-def opened(model, threads):
-    """An ONNX Runtime session of a graph, and random inputs for it."""
-    session = start(model.SerializeToString(), model.graph.name, threads)
+def inputs_of(model):
+    """Random inputs by name."""
     rng = np.random.default_rng(1)
-    return session, {value.name: rng.random(value.shape, np.float32) for value in session.get_inputs()}
+    shapes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in model.graph.input}
+    return {name: rng.random(shape, np.float32) for name, shape in shapes.items()}
 
 
-def quickest(pair, repeat):
-    """Milliseconds of the quickest run of each, run in turn."""
-    best = [float("inf")] * len(pair)
-    for _ in range(repeat + 1):
-        for number, (session, inputs) in enumerate(pair):
-            began = perf_counter()
-            session.run(None, inputs)
-            best[number] = min(best[number], 1000 * (perf_counter() - began))
-    return best
+def in_onnx_runtime(model, threads):
+    """A call that runs a network as focalrt does."""
+    session, feeds = start(model.SerializeToString(), Path(f"{model.graph.name}.onnx"), threads), inputs_of(model)
+    return lambda: session.run(None, feeds)
 
 
-def measured(variant, network, threads, repeat):
-    """One line: what the network costs in arithmetic and in time, before and after."""
+def in_openvino(model, threads):
+    """The same in OpenVINO, threads pinned as its latency hint pins them."""
+    import openvino
+
+    properties = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    request = openvino.Core().compile_model(openvino.Core().read_model(model.SerializeToString()), "CPU", properties)
+    feeds = inputs_of(model)
+    return lambda: request(feeds)
+
+
+def in_torch(variant, network, threads):
+    """The published network in PyTorch, by the training recipe's modules."""
+    import torch
+
+    sys.path.insert(0, str(RECIPE))
+    from train.nets import build
+
+    torch.set_num_threads(threads)
+    net = build(variant).eval()
+    image = torch.rand(1, 3, 256, 256)
+    with torch.inference_mode():
+        points = torch.tensor([[[128.0, 128.0, 0.0], [-1.0, -1.0, -1.0]]])
+        coarse = net(image, image[:, :1], points)
+    calls = {
+        "segmentor": lambda: net(image, image[:, :1], points),
+        "refiner": lambda: net.refine(image, points, coarse, torch.tensor([[64.0, 64.0, 192.0, 192.0]])),
+    }
+
+    def call():
+        with torch.inference_mode():
+            calls[network]()
+
+    return call
+
+
+def contenders(variant, network, threads):
+    """What is compared: names and calls; and multiply-adds, as published and as converted."""
     parameters = parameters_of(variant)
-    models = [getattr(graph, network)(parameters, variant) for graph in (plain, graphs)]
-    work = [count.total(model).multiply_adds / 1e6 for model in models]
-    spent = quickest([opened(model, threads) for model in models], repeat)
-    rate = 2 * work[1] / spent[1]  # 2e6 operations in 1e-3 s are 1e9 a second
+    published, converted = (getattr(graph, network)(parameters, variant) for graph in (plain, graphs))
+    calls = {"plain": in_onnx_runtime(published, threads), "converted": in_onnx_runtime(converted, threads)}
+    if find_spec("torch"):
+        calls["PyTorch"] = in_torch(variant, network, threads)
+    if find_spec("openvino"):
+        calls["OpenVINO"] = in_openvino(converted, threads)
+    return calls, [count.total(model).multiply_adds for model in (published, converted)]
+
+
+def measured(variant, network, threads, repeat, best):
+    """What one network costs in arithmetic and in time, by every means; ``best`` is what sgemm reaches."""
+    calls, (before, after) = contenders(variant, network, threads)
+    laps = {name: [] for name in calls}
+    for _ in range(repeat + 2):
+        for name, call in calls.items():
+            laps[name].append(1000 * seconds(call))
+    spent = {name: {"median": median(lap[2:]), "quickest": min(lap[2:])} for name, lap in laps.items()}
+    rate = 2e-6 * after / spent["converted"]["quickest"]
+    return {
+        "variant": variant, "network": network, "threads": threads, "multiply_adds": [before, after],
+        "milliseconds": spent, "ratio": spent["converted"]["quickest"] / spent["plain"]["quickest"],
+        "gflops": rate, "of_sgemm": rate / best,
+    }
+
+
+def line(row):
+    """A row of the table."""
+    others = [row["milliseconds"].get(name) for name in ("plain", "converted", "PyTorch", "OpenVINO")]
+    work = [f"{multiply_adds / 1e6:.0f}" for multiply_adds in row["multiply_adds"]]
     return [
-        variant, network, f"{work[0]:.0f}", f"{work[1]:.0f}",
-        f"{spent[0]:.1f}", f"{spent[1]:.1f}", f"{spent[1] / spent[0]:.2f}", f"{rate:.0f}",
+        row["variant"], row["network"], str(row["threads"]), *work,
+        *(f"{ms['median']:.1f} ({ms['quickest']:.1f})" if ms else "" for ms in others),
+        f"{row['ratio']:.2f}", f"{row['gflops']:.0f}", f"{100 * row['of_sgemm']:.0f}",
     ]
+
+
+HEAD = [
+    "variant", "network", "threads", "M madds", "converted", "plain ms", "converted ms", "PyTorch ms", "OpenVINO ms",
+    "ratio", "GFLOP/s", "% of sgemm",
+]
 
 
 def main():
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("variants", nargs="*", default=PUBLISHED, metavar="VARIANT")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeat", type=int, default=10)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1])
+    parser.add_argument("--repeat", type=int, default=20)
+    parser.add_argument("--json", metavar="FILE", help="also write everything measured here")
     args = parser.parse_args()
-    print(f"{args.threads} thread(s), quickest of {args.repeat}; {machine()}")
+    best = {threads: sgemm(threads) for threads in args.threads}
+    told = ", ".join(f"{rate:.0f} GFLOP/s at {threads} thread(s)" for threads, rate in best.items())
+    print(f"median (quickest) of {args.repeat}; ratio, rate: of the quickest; sgemm {told}; {machine()}")
     rows = [
-        measured(variant, network, args.threads, args.repeat)
+        measured(variant, network, threads, args.repeat, best[threads])
         for variant in args.variants
         for network in ("segmentor", "refiner")
+        for threads in args.threads
     ]
-    head = ["variant", "network", "M madds", "converted", "ms", "converted", "ratio", "GFLOP/s"]
-    print(table(rows, head))
+    print(table([line(row) for row in rows], HEAD))
+    if args.json:
+        report = {"machine": machine(), "sgemm": best, "networks": rows}
+        Path(args.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ class Reader(CalibrationDataReader):
 
 
 def examples(packs, count, seed=0):
-    """One object each of that many photos, spread over all packs: image, truth of 0 and 1 (255: ignored)."""
+    """One object each of that many photos, spread over all packs: image, truth of 0 and 1 (-1: ignored)."""
     rng = random.Random(seed)
     archives = [archive_members(path) for path in sorted(Path(packs).glob("*.zip"))]
     names = [(archive, name[:-4]) for archive in archives for name in sorted(archive) if name.endswith(".png")]
@@ -83,8 +83,8 @@ def examples(packs, count, seed=0):
         )
         found = [ident for ident in np.unique(ids) if ident not in (0, 255) and (ids == ident).sum() >= 200]
         if found:
-            truth = (ids == rng.choice(found)).astype(np.uint8)
-            truth[ids == 255] = 255
+            truth = (ids == rng.choice(found)).astype(np.int8)
+            truth[ids == 255] = -1
             yield Example(photo, truth)
 
 

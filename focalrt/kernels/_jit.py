@@ -9,6 +9,9 @@ import numba
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+# No wrapper for callers in C, as there are none; NumPy's error model spares a branch at every division.
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+
 
 def kernel(function: Function) -> Function:
     """Compiles a pure function of arrays at its first call, without the GIL, and keeps the machine code on disk.
@@ -17,6 +20,6 @@ def kernel(function: Function) -> Function:
     directory is writable (a read-only installation without a home) the code is compiled anew in each process.
     """
     try:
-        return cast(Function, numba.njit(nogil=True, cache=True)(function))
+        return cast(Function, numba.njit(cache=True, **OPTIONS)(function))
     except RuntimeError:  # "cannot cache function: no locator available"
-        return cast(Function, numba.njit(nogil=True)(function))
+        return cast(Function, numba.njit(**OPTIONS)(function))

@@ -18,23 +18,32 @@ def root(parent: NDArray[np.int32], n: int) -> int:
 
 
 @kernel
-def label(spans: NDArray[np.int32]) -> tuple[NDArray[np.int32], int]:
-    """The component number of each run, counted from 0 in reading order of their first pixels, and how many there are.
+def join(spans: NDArray[np.int32], parent: NDArray[np.int32]) -> None:
+    """Unites the runs that touch; ``parent`` (N,) is written, and points from every run to an earlier one or itself.
 
     Half-open runs of neighbouring rows touch, corners included, when neither begins beyond the other's end.
     """
-    parent = np.arange(spans.shape[0]).astype(np.int32)
     above = 0
     for n in range(spans.shape[0]):
+        own = parent[n] = n
         while above < n and (
             spans[above, 0] < spans[n, 0] - 1 or (spans[above, 0] == spans[n, 0] - 1 and spans[above, 2] < spans[n, 1])
         ):
             above += 1
         m = above
         while m < n and spans[m, 0] == spans[n, 0] - 1 and spans[m, 1] <= spans[n, 2]:
-            a, b = root(parent, m), root(parent, n)
-            parent[max(a, b)] = min(a, b)
+            other = root(parent, m)
+            parent[max(own, other)] = own = min(own, other)
             m += 1
+
+
+@kernel
+def label(spans: NDArray[np.int32], parent: NDArray[np.int32]) -> int:
+    """Writes to ``parent`` (N,) the component of each run, counted from 0 in reading order of their first pixels.
+
+    Returns how many there are.
+    """
+    join(spans, parent)
     count = 0
     for n in range(spans.shape[0]):
         if parent[n] == n:
@@ -42,7 +51,33 @@ def label(spans: NDArray[np.int32]) -> tuple[NDArray[np.int32], int]:
             count += 1
         else:
             parent[n] = parent[parent[n]]
-    return parent, count
+    return count
+
+
+@kernel
+def component(
+    spans: NDArray[np.int32],
+    at: int,
+    parent: NDArray[np.int32],
+    inside: NDArray[np.int32],
+    others: NDArray[np.int32],
+) -> int:
+    """Parts the runs: those connected with run ``at`` go to ``inside``, the rest to ``others``; how many went inside.
+
+    parent: (N,), inside, others: (N, 3), written.
+    """
+    join(spans, parent)
+    own = root(parent, at)
+    count = 0
+    for n in range(spans.shape[0]):
+        if root(parent, n) == own:
+            for k in range(3):
+                inside[count, k] = spans[n, k]
+            count += 1
+        else:
+            for k in range(3):
+                others[n - count, k] = spans[n, k]
+    return count
 
 
 @kernel

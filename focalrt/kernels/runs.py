@@ -9,80 +9,147 @@ from ._jit import kernel
 
 
 @kernel
-def from_mask(mask: NDArray[np.bool_], top: int, left: int) -> NDArray[np.int32]:
-    """The True pixels of a dense mask (H, W) whose first pixel is (top, left)."""
-    height, width = mask.shape
+def starts(mask: NDArray[np.bool_], row: int) -> int:
+    """Number of runs in one row of a dense mask."""
+    line = mask[row]
+    before, here = line[:-1], line[1:]
+    count = int(line[0])
+    for j in range(here.shape[0]):
+        count += here[j] > before[j]
+    return count
+
+
+@kernel
+def count_runs(mask: NDArray[np.bool_]) -> int:
+    """Number of runs of a dense mask (H, W) of at least one column."""
     count = 0
-    for i in range(height):
-        before = False
-        for j in range(width):
-            count += mask[i, j] and not before
-            before = mask[i, j]
-    spans = np.empty((count, 3), np.int32)
+    for i in range(mask.shape[0]):
+        count += starts(mask, i)
+    return count
+
+
+@kernel
+def from_mask(mask: NDArray[np.bool_], top: int, left: int, spans: NDArray[np.int32]) -> None:
+    """Writes the runs of a dense mask (H, W) whose first pixel is (top, left); ``spans`` has room for just those.
+
+    A row is looked through no further than the end of its last run.
+    """
     n = 0
-    for i in range(height):
-        start = -1
-        for j in range(width):
-            if mask[i, j]:
-                if start < 0:
-                    start = j
-            elif start >= 0:
-                spans[n, 0], spans[n, 1], spans[n, 2] = top + i, left + start, left + j
-                n += 1
-                start = -1
-        if start >= 0:
-            spans[n, 0], spans[n, 1], spans[n, 2] = top + i, left + start, left + width
+    for i in range(mask.shape[0]):
+        j = 0
+        for _ in range(starts(mask, i)):
+            while not mask[i, j]:
+                j += 1
+            spans[n, 0], spans[n, 1] = top + i, left + j
+            while j < mask.shape[1] and mask[i, j]:
+                j += 1
+            spans[n, 2] = left + j
             n += 1
-    return spans
 
 
 @kernel
 def flip(mask: NDArray[np.bool_], spans: NDArray[np.int32], top: int, left: int) -> None:
     """Inverts, in place, the pixels of a dense mask whose first pixel is (top, left)."""
     for n in range(spans.shape[0]):
-        row = spans[n, 0] - top
-        for column in range(spans[n, 1] - left, spans[n, 2] - left):
-            mask[row, column] = not mask[row, column]
+        line = mask[spans[n, 0] - top, spans[n, 1] - left : spans[n, 2] - left]
+        for k in range(line.shape[0]):
+            line[k] ^= True
 
 
 @kernel
-def combine(a: NDArray[np.int32], b: NDArray[np.int32], table: int) -> NDArray[np.int32]:
-    """The pixels for which bit ``2 [in a] + [in b]`` of the truth table is set; bit 0 must not be."""
-    out: NDArray[np.int32] = np.empty((a.shape[0] + b.shape[0], 3), np.int32)
-    never = np.int64(2**31)
-    i = j = n = 0
+def extent(spans: NDArray[np.int32]) -> tuple[int, int, int, int, int]:
+    """The smallest box of at least one run, x0, y0, x1, y1, and the number of pixels."""
+    x0, x1, area = spans[0, 1], spans[0, 2], 0
+    for n in range(spans.shape[0]):
+        x0, x1 = min(x0, spans[n, 1]), max(x1, spans[n, 2])
+        area += int(spans[n, 2] - spans[n, 1])
+    return int(x0), int(spans[0, 0]), int(x1), int(spans[-1, 0]) + 1, area
+
+
+@kernel
+def edge(spans: NDArray[np.int32], k: int) -> int:
+    """Place of the k-th edge of some runs in reading order, ``2^32 row + column + 2^31``; after the last, beyond all.
+
+    Even edges begin a run, odd ones end it.
+    """
+    n = k >> 1
+    beyond: int = np.int64(2**63 - 1)
+    if n >= spans.shape[0]:
+        return beyond
+    place: int = (np.int64(spans[n, 0]) << 32) + np.int64(spans[n, 1 + (k & 1)]) + 2**31
+    return place
+
+
+@kernel
+def combine(a: NDArray[np.int32], b: NDArray[np.int32], table: int, out: NDArray[np.int32]) -> int:
+    """The pixels for which bit ``2 [in a] + [in b]`` of the truth table is set; bit 0 must not be.
+
+    out: room for as many runs as a and b have together, and one more; written. Returns how many there are.
+    """
+    i: int = np.int64(0)
+    j = n = state = inside = i
+    next_a, next_b = edge(a, i), edge(b, j)
+    while i < 2 * a.shape[0] or j < 2 * b.shape[0]:
+        here = min(next_a, next_b)
+        if next_a == here:
+            state ^= 2
+            i += 1
+            next_a = edge(a, i)
+        if next_b == here:
+            state ^= 1
+            j += 1
+            next_b = edge(b, j)
+        now = (table >> state) & 1
+        out[n >> 1, 0] = here >> 32
+        out[n >> 1, 1 + (n & 1)] = (here & 0xFFFFFFFF) - 2**31
+        n += now ^ inside  # an edge of the result, or overwritten by the next
+        inside = now
+    return n >> 1
+
+
+@kernel
+def push(spans: NDArray[np.int32], n: int, row: int, start: int, end: int) -> int:
+    """Adds a run, if it is not empty, behind the first n, or to the last where they touch; the new number."""
+    if start >= end:
+        return n
+    if n > 0 and spans[n - 1, 0] == row and spans[n - 1, 2] == start:
+        spans[n - 1, 2] = end
+        return n
+    spans[n, 0], spans[n, 1], spans[n, 2] = row, start, end
+    return n + 1
+
+
+@kernel
+def paste(
+    a: NDArray[np.int32],
+    b: NDArray[np.int32],
+    left: int,
+    top: int,
+    right: int,
+    bottom: int,
+    out: NDArray[np.int32],
+) -> int:
+    """The pixels of b, all of them inside a box, and those of a outside it.
+
+    out: room for twice the runs of a and those of b, written. Returns how many there are.
+    """
+    n: int = np.int64(0)
+    i = j = n
     while i < a.shape[0] or j < b.shape[0]:
-        row = never
-        if i < a.shape[0]:
-            row = np.int64(a[i, 0])
-        if j < b.shape[0]:
-            row = min(row, np.int64(b[j, 0]))
-        in_a = in_b = inside = 0
-        start = np.int64(0)
-        while True:
-            edge_a = edge_b = never
-            if i < a.shape[0] and a[i, 0] == row:
-                edge_a = np.int64(a[i, 1 + in_a])
-            if j < b.shape[0] and b[j, 0] == row:
-                edge_b = np.int64(b[j, 1 + in_b])
-            edge = min(edge_a, edge_b)
-            if edge == never:
-                break
-            if edge_a == edge:
-                i += in_a
-                in_a = 1 - in_a
-            if edge_b == edge:
-                j += in_b
-                in_b = 1 - in_b
-            now = (table >> (2 * in_a + in_b)) & 1
-            if now > inside:
-                start = edge
-            elif now < inside:
-                out[n, 0], out[n, 1], out[n, 2] = row, start, edge
-                n += 1
-            inside = now
-    used: NDArray[np.int32] = out[:n].copy()
-    return used
+        row = np.int64(a[i, 0] if j == b.shape[0] or (i < a.shape[0] and a[i, 0] < b[j, 0]) else b[j, 0])
+        crossed = top <= row < bottom
+        begin = i
+        while i < a.shape[0] and a[i, 0] == row:
+            start, end = np.int64(a[i, 1]), np.int64(a[i, 2])
+            n = push(out, n, row, start, min(end, left) if crossed else end)
+            i += 1
+        while j < b.shape[0] and b[j, 0] == row:
+            n = push(out, n, row, np.int64(b[j, 1]), np.int64(b[j, 2]))
+            j += 1
+        while crossed and begin < i:
+            n = push(out, n, row, max(np.int64(a[begin, 1]), right), np.int64(a[begin, 2]))
+            begin += 1
+    return n
 
 
 @kernel
@@ -101,16 +168,32 @@ def find(spans: NDArray[np.int32], row: int, column: int) -> int:
 
 
 @kernel
-def first_at_least(values: NDArray[np.int32], bound: int) -> int:
-    """Number of values below ``bound`` in an ascending array."""
-    low, high = 0, values.shape[0]
-    while low < high:
+def cover(
+    start: int,
+    end: int,
+    weight: float,
+    source: NDArray[np.uint64],
+    share: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
+    """Adds ``weight`` times a row that is 1 in [start, end) and 0 elsewhere, resampled by taps, to ``out`` (N,)."""
+    last = source.shape[1] - 1
+    low, high = 0, source.shape[0]
+    while low < high:  # to the first output that reads beyond the start
         middle = (low + high) // 2
-        if values[middle] < bound:
+        if np.int64(source[middle, last]) < start:
             low = middle + 1
         else:
             high = middle
-    return low
+    for j in range(low, source.shape[0]):
+        if np.int64(source[j, 0]) >= end:
+            break
+        if np.int64(source[j, 0]) >= start and np.int64(source[j, last]) < end:
+            out[j] += weight
+            continue
+        for q in range(source.shape[1]):
+            if start <= np.int64(source[j, q]) < end:
+                out[j] += weight * share[j, q]
 
 
 @kernel
@@ -118,147 +201,22 @@ def sample(
     spans: NDArray[np.int32],
     top: int,
     left: int,
-    row_source: NDArray[np.int32],
+    row_source: NDArray[np.uint64],
     row_weight: NDArray[np.float32],
-    column_source: NDArray[np.int32],
+    column_source: NDArray[np.uint64],
     column_weight: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """The 0/1 mask resampled by taps over the crop that begins at (top, left), float32 (rows, columns)."""
-    out = np.zeros((row_source.shape[0], column_source.shape[0]), np.float32)
+    out: NDArray[np.float32],
+) -> None:
+    """The 0/1 mask resampled by taps over the crop that begins at (top, left), added to ``out`` (rows, columns)."""
+    first = 0
     for i in range(row_source.shape[0]):
+        while first < spans.shape[0] and spans[first, 0] - top < np.int64(row_source[i, 0]):
+            first += 1
         for p in range(row_source.shape[1]):
-            row = top + row_source[i, p]
-            n = first_at_least(spans[:, 0], row)
-            while n < spans.shape[0] and spans[n, 0] == row:
-                for q in range(column_source.shape[1]):
-                    begin = first_at_least(column_source[:, q], spans[n, 1] - left)
-                    end = first_at_least(column_source[:, q], spans[n, 2] - left)
-                    for j in range(begin, end):
-                        out[i, j] += row_weight[i, p] * column_weight[j, q]
+            row = top + np.int64(row_source[i, p])
+            n = first
+            while n < spans.shape[0] and spans[n, 0] <= row:
+                if spans[n, 0] == row:
+                    start, end = spans[n, 1] - left, spans[n, 2] - left
+                    cover(start, end, row_weight[i, p], column_source, column_weight, out[i])
                 n += 1
-    return out
-
-
-@kernel
-def first_pixels(cells: int, pixels: int) -> NDArray[np.int64]:
-    """For each of the cells between grid lines laid over a row of pixels (align_corners) its first pixel, then the end.
-
-    Pixel j lies at ``j cells / (pixels - 1)``; the last one belongs to the last cell.
-    """
-    steps = max(pixels - 1, 1)
-    first = np.empty(cells + 1, np.int64)
-    for cell in range(cells):
-        first[cell] = min((cell * steps + cells - 1) // cells, pixels)
-    first[cells] = pixels
-    return first
-
-
-@kernel
-def mixed_cells(grid: NDArray[np.float32], threshold: float, band: int, cells: NDArray[np.int64]) -> int:
-    """Writes the cells of a band of the grid whose four corners lie on both sides of the threshold; their number."""
-    n = 0
-    for cell in range(grid.shape[1] - 1):
-        above = (
-            int(grid[band, cell] > threshold)
-            + int(grid[band, cell + 1] > threshold)
-            + int(grid[band + 1, cell] > threshold)
-            + int(grid[band + 1, cell + 1] > threshold)
-        )
-        if 0 < above < 4:
-            cells[n] = cell
-            n += 1
-    return n
-
-
-@kernel
-def at_line(grid: NDArray[np.float32], threshold: float, band: int, line: int, share: float) -> tuple[float, bool]:
-    """Value on a grid line ``share`` of the way down a band, and whether it counts as above the threshold.
-
-    Between two corners on one side it does not leave that side, whatever rounding makes of the value.
-    """
-    upper, lower = np.float64(grid[band, line]), np.float64(grid[band + 1, line])
-    value = upper + share * (lower - upper)
-    if (upper > threshold) == (lower > threshold):
-        return float(value), bool(upper > threshold)
-    return float(value), bool(value > threshold)
-
-
-@kernel
-def crossing(
-    a: float, b: float, rising: bool, threshold: float, cell: int, cells: int, steps: int, low: int, high: int
-) -> int:
-    """First of the pixels [low, high) on b's side of the threshold; high if none.
-
-    The values run linearly from a on grid line ``cell`` to b on the next; pixel j lies at ``j cells / steps``. Its
-    place follows from a division; rounding is settled by the value at the pixel itself.
-    """
-    guess = (cell + (threshold - a) / (b - a)) * steps / cells
-    at = low
-    if guess > low:  # not so for NaN
-        at = int(np.ceil(min(guess, np.float64(high))))
-    while at > low and (a + ((at - 1) * cells - cell * steps) / steps * (b - a) > threshold) == rising:
-        at -= 1
-    while at < high and (a + (at * cells - cell * steps) / steps * (b - a) > threshold) != rising:
-        at += 1
-    return at
-
-
-@kernel
-def toggle(spans: NDArray[np.int32], n: int, row: int, start: int, at: int) -> tuple[int, int]:
-    """Ends the open run at pixel ``at``, or opens one there (start < 0: none is open). Returns (n, start).
-
-    A run that ends where it began is dropped; one that begins where the last ended goes on.
-    """
-    if start >= 0:
-        if at == start:
-            return n, -1
-        spans[n, 0], spans[n, 1], spans[n, 2] = row, start, at
-        return n + 1, -1
-    if n > 0 and spans[n - 1, 0] == row and spans[n - 1, 2] == at:
-        return n - 1, int(spans[n - 1, 1])
-    return n, at
-
-
-@kernel
-def count_at_most(grid: NDArray[np.float32], threshold: float, rows: NDArray[np.int64]) -> int:
-    """A bound on the number of runs of :func:`from_grid`: each mixed cell of a band can toggle once a row."""
-    mixed = np.empty(grid.shape[1], np.int64)
-    most = 0
-    for band in range(grid.shape[0] - 1):
-        if rows[band + 1] > rows[band]:
-            most += (rows[band + 1] - rows[band]) * ((mixed_cells(grid, threshold, band, mixed) + 2) // 2)
-    return most
-
-
-@kernel
-def from_grid(
-    grid: NDArray[np.float32], threshold: float, top: int, left: int, height: int, width: int
-) -> NDArray[np.int32]:
-    """Where a grid (L, L), read bilinearly with align_corners over a box of pixels, exceeds the threshold.
-
-    A cell with all corners on one side is uniform, so only the others are interpolated: down to the pixel's row first,
-    where the values along the row are linear, and the one crossing in closed form. A tie is outside.
-    """
-    cells = grid.shape[0] - 1
-    rows, columns = first_pixels(cells, height), first_pixels(cells, width)
-    row_steps, column_steps = max(height - 1, 1), max(width - 1, 1)
-    spans: NDArray[np.int32] = np.empty((count_at_most(grid, threshold, rows), 3), np.int32)
-    mixed = np.empty(cells, np.int64)
-    n = 0
-    for band in range(cells):
-        count = mixed_cells(grid, threshold, band, mixed) if rows[band + 1] > rows[band] else 0
-        for i in range(rows[band], rows[band + 1]):
-            share = (i * cells - band * row_steps) / row_steps
-            start = left if at_line(grid, threshold, band, 0, share)[1] else -1
-            for m in range(count):
-                cell = mixed[m]
-                a, above_a = at_line(grid, threshold, band, cell, share)
-                b, above_b = at_line(grid, threshold, band, cell + 1, share)
-                if above_a != above_b:
-                    low, high = columns[cell], columns[cell + 1]
-                    at = crossing(a, b, above_b, threshold, cell, cells, column_steps, low, high)
-                    n, start = toggle(spans, n, top + i, start, left + at)
-            if start >= 0:
-                n, start = toggle(spans, n, top + i, start, left + width)
-    used: NDArray[np.int32] = spans[:n].copy()
-    return used

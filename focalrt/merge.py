@@ -45,7 +45,8 @@ class Regions(Sequence[Region]):
     def _components(self) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
         """Spans sorted by region, the first span of each region (and the end), areas, boxes."""
         if self._table is None:
-            labels, count = kernels.label(self.runs.spans)
+            labels = np.empty(len(self.runs.spans), np.int32)
+            count = kernels.label(self.runs.spans, labels)
             areas, boxes = kernels.measure(self.runs.spans, labels, count)
             order = np.argsort(-areas, kind="stable")
             rank = np.empty(count, np.int64)
@@ -94,12 +95,12 @@ def progressive_merge(predicted: Runs, mask: Runs, row: int, column: int, positi
     Nothing is written where the networks disobey the click, or have nothing to change there.
     """
     difference = predicted ^ mask
-    change = difference.component(row, column)
+    change, withheld = difference.parted(row, column)
     if predicted.holds(row, column) != positive:
         return Merge("disobeyed", Runs.empty(), difference)
     if not change:
         return Merge("unchanged", change, difference)
-    return Merge("written", change, difference ^ change)
+    return Merge("written", change, withheld)
 
 
 def overwrite(predicted: Runs, mask: Runs, row: int, column: int, positive: bool) -> Merge:

@@ -19,6 +19,7 @@ from .kernels.resample import sample_image, sample_planes
 from .networks import Networks
 from .runs import Runs
 from .stopwatch import Stopwatch
+from .taps import Taps
 
 EXPANSION = 1.4  # of the target box and of the focus box
 LEAST_SIDE = 10  # pixels of a target box
@@ -54,15 +55,20 @@ class Click(NamedTuple):
 class Prediction(NamedTuple):
     """What the networks say after a click.
 
-    runs: the predicted mask P. target, focus: the boxes that the Segmentor and the Refiner saw. coarse: float32
-    (256, 256) probabilities over the target box. refined: float32 (256, 256) logits over the focus box.
+    runs: the predicted mask P. target, focus: the boxes that the Segmentor and the Refiner saw. logits, refined:
+    float32 (256, 256) over the target box and over the focus box.
     """
 
     runs: Runs
     target: Box
     focus: Box
-    coarse: NDArray[np.float32]
+    logits: NDArray[np.float32]
     refined: NDArray[np.float32]
+
+    @property
+    def coarse(self) -> NDArray[np.float32]:
+        """Probabilities (256, 256) over the target box."""
+        return sigmoid(self.logits)
 
 
 def predict(
@@ -87,8 +93,7 @@ def predict(
     watch.lap("target crop")
     logits, context = networks.segment(crop, maps)
     watch.lap("segmentor")
-    probabilities = sigmoid(logits)
-    coarse = Runs.from_grid(probabilities, networks.threshold, target)
+    coarse = Runs.from_logits(logits, networks.threshold, target)
     watch.lap("coarse mask")
     focus = focus_box(coarse, mask, clicks[-1], target)
     watch.lap("focus box")
@@ -98,9 +103,9 @@ def predict(
     watch.lap("refiner")
     keep = mask if from_scratch and len(clicks) > LATE else coarse
     inside = Runs.from_grid(refined, log(networks.threshold / (1 - networks.threshold)), focus)
-    predicted = (keep - Runs.rectangle(focus)) | inside
+    predicted = keep.paste(inside, focus)
     watch.lap("refined mask")
-    return Prediction(predicted, target, focus, probabilities, refined)
+    return Prediction(predicted, target, focus, logits, refined)
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -131,21 +136,28 @@ def segmentor_input(
     side = networks.side
     law = taps.align_corners if side == GRID else taps.halved
     rows, columns = law(target.height, side), law(target.width, side)
-    crop = sample_image(image, target.y0, target.x0, *rows, *columns)
-    disks = click_maps(clicks, target, networks.radius)
-    if side != GRID:
-        half = taps.align_corners(GRID, side)
-        disks = sample_planes(disks, *half, *half)
-    return crop, np.concatenate([mask.sample(target, rows, columns)[None], disks])
+    maps = np.zeros((3, side, side), np.float32)
+    mask.sample(target, rows, columns, maps[0])
+    click_maps(clicks, target, networks.radius, maps[1:])
+    return crop(image, target, rows, columns), maps
 
 
-def click_maps(clicks: Sequence[Click], box: Box, radius: float) -> NDArray[np.float32]:
-    """Positive and negative disks (2, 256, 256) of 0 and 1 on the grid laid over the box."""
-    maps = np.zeros((2, GRID, GRID), np.float32)
+def crop(image: NDArray[np.uint8], box: Box, rows: Taps, columns: Taps) -> NDArray[np.float32]:
+    """A box of the image, float32 (3, rows, columns) in [0, 1]."""
+    out = np.empty((3, len(rows.source), len(columns.source)), np.float32)
+    sample_image(image.reshape(len(image), -1), box.y0, box.x0, *rows, *columns, out)
+    return out
+
+
+def click_maps(clicks: Sequence[Click], box: Box, radius: float, maps: NDArray[np.float32]) -> None:
+    """Draws positive and negative disks into two planes of 0, (2, side, side): those of the grid laid over the box,
+    halved where the side is 128.
+    """
+    grid = taps.between_grids(GRID, maps.shape[1])
     for plane, positive in zip(maps, (True, False), strict=True):
         points = [to_grid(click.x, click.y, box) for click in clicks if click.positive == positive]
-        draw_disks(np.array(points, np.float64).reshape(-1, 2), radius, plane)
-    return maps
+        if points:
+            draw_disks(np.array(points, np.float64), radius, *grid, plane)
 
 
 def focus_box(coarse: Runs, mask: Runs, click: Click, target: Box) -> Box:
@@ -182,9 +194,10 @@ def refiner_input(
     (32, S/4, S/4) and logits (256, 256), both RoIAligned to the focus box (SPEC section 3).
     """
     rows, columns = taps.align_corners(focus.height, GRID), taps.align_corners(focus.width, GRID)
-    crop = sample_image(image, focus.y0, focus.x0, *rows, *columns)
-    disks = click_maps(clicks, focus, networks.refiner_radius)
-    return crop, disks, roi_align(context, target, focus), roi_align(logits[None], target, focus)[0]
+    disks = np.zeros((2, GRID, GRID), np.float32)
+    click_maps(clicks, focus, networks.refiner_radius, disks)
+    aligned = roi_align(context, target, focus), roi_align(logits[None], target, focus)[0]
+    return crop(image, focus, rows, columns), disks, *aligned
 
 
 def roi_align(planes: NDArray[np.float32], target: Box, focus: Box) -> NDArray[np.float32]:
@@ -193,4 +206,6 @@ def roi_align(planes: NDArray[np.float32], target: Box, focus: Box) -> NDArray[n
     down, across = side / target.height, side / target.width
     rows = taps.roi_align((focus.y0 - target.y0) * down, (focus.y1 - target.y0) * down, side, side)
     columns = taps.roi_align((focus.x0 - target.x0) * across, (focus.x1 - target.x0) * across, side, side)
-    return sample_planes(planes, *rows, *columns)
+    out = np.empty_like(planes)
+    sample_planes(planes, *rows, *columns, out)
+    return out

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import log
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .geometry import Box
 from .kernels import components as component_kernels
+from .kernels import grid as grid_kernels
 from .kernels import runs as kernels
 from .taps import Taps
 
@@ -47,7 +50,9 @@ class Runs:
         """The True pixels of a dense bool mask (H, W) whose first pixel lies at (top, left)."""
         view = np.ascontiguousarray(mask).view()
         view.flags.writeable = False  # one array type for the kernel, whatever the caller's flags
-        return cls(kernels.from_mask(view, top, left))
+        spans = np.empty((kernels.count_runs(view) if view.size else 0, 3), np.int32)
+        kernels.from_mask(view, top, left, spans)
+        return cls(spans)
 
     @classmethod
     def from_grid(cls, grid: NDArray[np.float32], threshold: float, box: Box) -> Runs:
@@ -55,7 +60,17 @@ class Runs:
 
         Exactly the pixels that resizing the grid to the box and comparing would give, without either image.
         """
-        return cls(kernels.from_grid(grid, threshold, box.y0, box.x0, box.height, box.width))
+        above = sides(grid, threshold)
+        return cls(trace(grid, above, mixed_cells(above), threshold, box))
+
+    @classmethod
+    def from_logits(cls, logits: NDArray[np.float32], threshold: float, box: Box) -> Runs:
+        """:meth:`from_grid` of the probabilities of float32 logits (L, L), which are made at the edge alone."""
+        above = sides(logits, log(threshold / (1 - threshold)))
+        mixed = mixed_cells(above)
+        probabilities = np.empty_like(logits)
+        grid_kernels.probabilities(logits, *mixed, probabilities)
+        return cls(trace(probabilities, above, mixed, threshold, box))
 
     def to_mask(self, box: Box) -> NDArray[np.bool_]:
         """Dense bool mask (height, width) of the pixels inside the box."""
@@ -67,21 +82,29 @@ class Runs:
         """Inverts these pixels in a dense mask, in place; (top, left) is its first pixel."""
         kernels.flip(mask, self.spans, top, left)
 
-    def sample(self, box: Box, rows: Taps, columns: Taps) -> NDArray[np.float32]:
-        """The mask as 0 and 1 over a box, resampled to float32 (rows, columns), in [0, 1] up to rounding."""
-        return kernels.sample(self.spans, box.y0, box.x0, *rows, *columns)
+    def sample(self, box: Box, rows: Taps, columns: Taps, out: NDArray[np.float32]) -> None:
+        """The mask as 0 and 1 over a box, resampled and added to ``out`` (rows, columns)."""
+        if self:
+            kernels.sample(self.spans, box.y0, box.x0, *rows, *columns, out)
+
+    def paste(self, other: Runs, box: Box) -> Runs:
+        """These pixels outside a box; inside it the other's, which has none outside."""
+        spans = np.empty((2 * len(self.spans) + len(other.spans), 3), np.int32)
+        return Runs(spans[: kernels.paste(self.spans, other.spans, *box, spans)].copy())
 
     def __xor__(self, other: Runs) -> Runs:
-        return Runs(kernels.combine(self.spans, other.spans, XOR))
+        if not self or not other:
+            return self or other
+        return combine(self, other, XOR)
 
     def __and__(self, other: Runs) -> Runs:
-        return Runs(kernels.combine(self.spans, other.spans, AND))
+        return combine(self, other, AND)
 
     def __or__(self, other: Runs) -> Runs:
-        return Runs(kernels.combine(self.spans, other.spans, OR))
+        return combine(self, other, OR)
 
     def __sub__(self, other: Runs) -> Runs:
-        return Runs(kernels.combine(self.spans, other.spans, MINUS))
+        return combine(self, other, MINUS)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Runs) and np.array_equal(self.spans, other.spans)
@@ -102,20 +125,58 @@ class Runs:
     @property
     def area(self) -> int:
         """Number of pixels."""
-        return int((self.spans[:, 2] - self.spans[:, 1]).sum(dtype=np.int64))
+        return kernels.extent(self.spans)[4] if self else 0
 
     @property
     def box(self) -> Box | None:
         """The smallest box that holds every pixel; None for no pixel."""
-        if not self:
-            return None
-        rows, starts, ends = self.spans.T
-        return Box(int(starts.min()), int(rows[0]), int(ends.max()), int(rows[-1]) + 1)
+        return Box(*kernels.extent(self.spans)[:4]) if self else None
 
     def component(self, row: int, column: int) -> Runs:
         """The 8-connected component that holds the pixel; empty if the pixel is not in the set."""
+        return self.parted(row, column)[0]
+
+    def parted(self, row: int, column: int) -> tuple[Runs, Runs]:
+        """The 8-connected component that holds the pixel, and all other pixels."""
         at = kernels.find(self.spans, row, column)
         if at < 0:
-            return Runs.empty()
-        labels, _ = component_kernels.label(self.spans)
-        return Runs(self.spans[labels == labels[at]])
+            return Runs.empty(), self
+        inside, others = np.empty_like(self.spans), np.empty_like(self.spans)
+        count = component_kernels.component(self.spans, at, np.empty(len(self.spans), np.int32), inside, others)
+        return Runs(inside[:count].copy()), Runs(others[: len(others) - count].copy())
+
+
+def combine(a: Runs, b: Runs, table: int) -> Runs:
+    """The pixels that a truth table, such as ``XOR``, takes from two sets."""
+    spans = np.empty((len(a.spans) + len(b.spans) + 1, 3), np.int32)
+    return Runs(spans[: kernels.combine(a.spans, b.spans, table, spans)].copy())
+
+
+def sides(grid: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
+    """Where a grid (L, L) exceeds a threshold; rows are filled up with False to a multiple of 8."""
+    above = np.zeros((len(grid), -(-len(grid) // 8) * 8), np.bool_)
+    np.greater(grid, threshold, out=above[:, : len(grid)])
+    return above
+
+
+def mixed_cells(above: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+    """The cells of a grid with corners on both sides: where those of each band begin, and their columns."""
+    cells = len(above) - 1
+    first, columns = np.empty(cells + 1, np.int32), np.empty(cells * cells, np.int16)
+    return first, columns[: grid_kernels.mixed_cells(above, above.view(np.uint64), first, columns)]
+
+
+def trace(
+    grid: NDArray[np.float32],
+    above: NDArray[np.bool_],
+    mixed: tuple[NDArray[np.int32], NDArray[np.int16]],
+    threshold: float,
+    box: Box,
+) -> NDArray[np.int32]:
+    """The spans of what exceeds the threshold in a box; of the grid only the corners of the mixed cells count."""
+    cells = len(grid) - 1
+    rows = (box.height - 1) // cells + 1  # of pixels in a band, at most
+    spans = np.empty((rows * (len(mixed[1]) // 2 + cells), 3), np.int32)
+    count = grid_kernels.trace(grid, above, *mixed, threshold, box.y0, box.x0, box.height, box.width, spans)
+    used: NDArray[np.int32] = spans[:count].copy()
+    return used

@@ -6,44 +6,60 @@ in ``kernels/resample.py`` apply them to images and planes, :meth:`focalrt.runs.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .kernels import taps as kernels
+
 
 class Taps(NamedTuple):
     """Output ``i`` is the sum over k of ``weight[i, k]`` times input ``source[i, k]``.
 
-    source: int32 (outputs, K), not decreasing along axis 0. weight: float32 (outputs, K), rows that sum to 1.
+    source: uint64 (outputs, K), K even, not decreasing along axis 0; unsigned, because an index that may be negative
+    costs the kernels a comparison each. weight: float32 (outputs, K), rows that sum to 1.
     """
 
-    source: NDArray[np.int32]
+    source: NDArray[np.uint64]
     weight: NDArray[np.float32]
+
+
+def bilinear(start: float, shift: float, size: float, parts: int, inputs: int, outputs: int) -> Taps:
+    """One bilinear sample an output, at ``start + (i + shift) size / parts``, clamped to the axis."""
+    source, weight = np.empty((outputs, 2), np.uint64), np.empty((outputs, 2), np.float32)
+    kernels.bilinear(start, shift, size, parts, inputs, source, weight)
+    return Taps(source, weight)
 
 
 def align_corners(inputs: int, outputs: int) -> Taps:
     """Bilinear, first onto first and last onto last: output i reads coordinate ``i (inputs-1) / (outputs-1)``.
 
-    A single output reads coordinate 0 (SPEC section 0). Coordinates are ratios of integers, so nothing drifts.
+    A single output reads coordinate 0 (SPEC section 0). A ratio of integers is rounded once, so nothing drifts.
     """
-    steps = max(outputs - 1, 1)
-    place = np.arange(outputs, dtype=np.int64) * (inputs - 1)
-    low = place // steps
-    share = (place % steps) / steps
-    source = np.stack([low, np.minimum(low + 1, inputs - 1)], axis=1)
-    return Taps(source.astype(np.int32), np.stack([1 - share, share], axis=1).astype(np.float32))
+    return bilinear(0.0, 0.0, float(inputs - 1), max(outputs - 1, 1), inputs, outputs)
+
+
+@lru_cache(maxsize=8)
+def between_grids(inputs: int, outputs: int) -> Taps:
+    """:func:`align_corners` between two planes of networks, which are few: kept, and read-only therefore."""
+    axis = align_corners(inputs, outputs)
+    for values in axis:
+        values.flags.writeable = False
+    return axis
 
 
 def halved(inputs: int, outputs: int) -> Taps:
     """:func:`align_corners` to twice ``outputs``, then again to ``outputs``, in one step of four taps.
 
-    What the S1 networks see: image and maps made at 256, halved to 128 (SPEC sections 1 and 8).
+    What the S1 networks see: image and maps made at 256, halved to 128 (SPEC sections 1 and 8). Output i of the second
+    step reads inputs 2i and 2i + 1.
     """
-    fine, coarse = align_corners(inputs, 2 * outputs), align_corners(2 * outputs, outputs)
-    source = fine.source[coarse.source].reshape(outputs, 4)
-    weight = (fine.weight[coarse.source] * coarse.weight[:, :, None]).reshape(outputs, 4)
-    return Taps(source, weight)
+    fine, coarse = align_corners(inputs, 2 * outputs), between_grids(2 * outputs, outputs)
+    weight = fine.weight.reshape(outputs, 2, 2) * coarse.weight[:, :, None]
+    return Taps(fine.source.reshape(outputs, 4), weight.reshape(outputs, 4))
 
 
 def roi_align(start: float, end: float, inputs: int, outputs: int) -> Taps:
@@ -53,13 +69,6 @@ def roi_align(start: float, end: float, inputs: int, outputs: int) -> Taps:
     of ``ceil(bin size)`` bilinear samples, at coordinates half a pixel less, clamped to the axis.
     """
     size = (end - start) / outputs
-    samples = max(1, int(np.ceil(size)))
-    steps = (np.arange(outputs * samples, dtype=np.float64) + 0.5) / samples
-    place = np.clip(start - 0.5 + steps * size, 0, inputs - 1)
-    low = np.minimum(place.astype(np.int64), max(inputs - 2, 0))
-    share = place - low
-    source = np.stack([low, np.minimum(low + 1, inputs - 1)], axis=1)
-    weight = np.stack([1 - share, share], axis=1) / samples
-    return Taps(
-        source.reshape(outputs, 2 * samples).astype(np.int32), weight.reshape(outputs, 2 * samples).astype(np.float32)
-    )
+    samples = max(1, ceil(size))
+    source, weight = bilinear(start - 0.5, 0.5, size, samples, inputs, outputs * samples)
+    return Taps(source.reshape(outputs, 2 * samples), weight.reshape(outputs, 2 * samples) / np.float32(samples))

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
-from strategies import LARGEST, mask_pairs, masks, masks_of, pixels_of, seeds, shapes, with_flipped_rectangles
+from strategies import LARGEST, mask_pairs, masks, masks_of, pixels_of, seeds, shapes, sides, with_flipped_rectangles
 
 from focalrt import taps
 from focalrt.geometry import Box
@@ -94,16 +94,18 @@ lengths = st.integers(1, 40)
 def test_taps_are_the_dense_matrix(law, inputs, outputs):
     taps_of, matrix_of = LAWS[law]
     axis = taps_of(inputs, outputs)
-    assert axis.source.dtype == np.int32
+    assert axis.source.dtype == np.uint64
     assert axis.weight.dtype == np.float32
     np.testing.assert_allclose(as_matrix(axis, inputs), matrix_of(inputs, outputs), atol=1e-6)
 
 
 @given(laws, lengths, lengths)
 def test_taps_do_not_decrease_and_sum_to_one(law, inputs, outputs):
-    """The first is what ``Runs.sample`` leans on: it searches the sources of a run's ends."""
+    """The first is what ``Runs.sample`` leans on: it searches the sources of a run's start."""
     axis = LAWS[law][0](inputs, outputs)
-    assert np.all(np.diff(axis.source, axis=0) >= 0)
+    assert np.all(axis.source[1:] >= axis.source[:-1])
+    assert np.all(axis.source.max(axis=1) == axis.source[:, -1])
+    assert np.all(axis.source.min(axis=1) == axis.source[:, 0])
     np.testing.assert_allclose(axis.weight.sum(axis=1), 1, atol=1e-6)
 
 
@@ -122,6 +124,20 @@ def test_align_corners_to_the_same_size_is_the_identity(length):
 
 
 # ------------------------------------------------------------ RoIAlign
+
+
+def sampled_planes(planes, rows, columns):
+    """What the kernel writes where nothing was before."""
+    out = np.full((len(planes), len(rows.source), len(columns.source)), np.nan, np.float32)
+    sample_planes(planes, *rows, *columns, out)
+    return out
+
+
+def sampled_image(image, top, left, rows, columns):
+    """The same for a photo (H, W, 3)."""
+    out = np.full((3, len(rows.source), len(columns.source)), np.nan, np.float32)
+    sample_image(image.reshape(len(image), -1), top, left, *rows, *columns, out)
+    return out
 
 
 def roi_align_by_definition(plane, box, outputs):
@@ -177,7 +193,7 @@ def test_roi_align_is_its_definition(data, side, outputs, seed):
     x0, y0, x1, y1 = box
     rows, columns = taps.roi_align(y0, y1, side, outputs), taps.roi_align(x0, x1, side, outputs)
     expected = roi_align_by_definition(plane[0], box, outputs)
-    np.testing.assert_allclose(sample_planes(plane, *rows, *columns)[0], expected, atol=2e-6)
+    np.testing.assert_allclose(sampled_planes(plane, rows, columns)[0], expected, atol=2e-6)
 
 
 @pytest.mark.parametrize("outputs", [3, 5, 6])
@@ -186,7 +202,7 @@ def test_roi_align_of_the_whole_plane_with_several_samples_a_bin(outputs):
     axis = taps.roi_align(0, 17, 17, outputs)
     assert axis.source.shape == (outputs, 2 * -(-17 // outputs))
     expected = roi_align_by_definition(plane[0], (0, 0, 17, 17), outputs)
-    np.testing.assert_allclose(sample_planes(plane, *axis, *axis)[0], expected, atol=2e-6)
+    np.testing.assert_allclose(sampled_planes(plane, axis, axis)[0], expected, atol=2e-6)
 
 
 @given(st.integers(1, 40))
@@ -213,10 +229,9 @@ def test_sample_image_is_two_matrix_products(crop, seed):
     image = np.random.default_rng(seed).integers(0, 256, (*shape, 3), np.uint8)
     image.flags.writeable = False
     taps_of, matrix_of = LAWS[law]
-    sampled = sample_image(image, box.y0, box.x0, *taps_of(box.height, rows), *taps_of(box.width, columns))
+    sampled = sampled_image(image, box.y0, box.x0, taps_of(box.height, rows), taps_of(box.width, columns))
     pixels_of_crop = image[box.slices].astype(np.float64).transpose(2, 0, 1) / 255
     expected = matrix_of(box.height, rows) @ pixels_of_crop @ matrix_of(box.width, columns).T
-    assert sampled.dtype == np.float32
     np.testing.assert_allclose(sampled, expected, atol=2e-6)
 
 
@@ -226,7 +241,7 @@ def test_sample_image_of_one_colour_is_that_colour(shape, value):
     image = np.full((*shape, 3), value, np.uint8)
     image.flags.writeable = False
     rows, columns = taps.halved(shape[0], 8), taps.halved(shape[1], 8)
-    np.testing.assert_allclose(sample_image(image, 0, 0, *rows, *columns), value / 255, atol=1e-6)
+    np.testing.assert_allclose(sampled_image(image, 0, 0, rows, columns), value / 255, atol=1e-6)
 
 
 @given(crops(), st.integers(0, 3), seeds)
@@ -234,9 +249,8 @@ def test_sample_planes_is_two_matrix_products(crop, channels, seed):
     (height, width), _, law, rows, columns = crop
     planes = np.random.default_rng(seed).standard_normal((channels, height, width)).astype(np.float32)
     taps_of, matrix_of = LAWS[law]
-    sampled = sample_planes(planes, *taps_of(height, rows), *taps_of(width, columns))
+    sampled = sampled_planes(planes, taps_of(height, rows), taps_of(width, columns))
     expected = matrix_of(height, rows) @ planes.astype(np.float64) @ matrix_of(width, columns).T
-    assert sampled.dtype == np.float32
     np.testing.assert_allclose(sampled, expected, atol=5e-6)
 
 
@@ -260,24 +274,30 @@ coordinates = st.one_of(
 )
 
 
-@given(st.lists(st.tuples(coordinates, coordinates), max_size=6), st.sampled_from([0, 2, 3, 5]), shapes)
-def test_disks_are_what_lies_within_the_radius(points, radius, shape):
-    plane = np.zeros(shape, np.float32)
-    draw_disks(np.array(points, np.float64).reshape(-1, 2), float(radius), plane)
-    np.testing.assert_array_equal(plane, disks_by_definition(points, radius, shape))
+def drawn(points, radius, grid, side):
+    """Disks on a grid, resampled to that side."""
+    plane = np.zeros((side, side), np.float32)
+    draw_disks(np.array(points, np.float64).reshape(-1, 2), float(radius), *taps.align_corners(grid, side), plane)
+    return plane
 
 
-def test_disks_are_added_to_what_is_there():
-    plane = np.zeros((9, 9), np.float32)
-    for point in ((0, 0), (8, 8)):
-        draw_disks(np.array([point], np.float64), 2.0, plane)
-    np.testing.assert_array_equal(plane, disks_by_definition([(0, 0), (8, 8)], 2, (9, 9)))
+@given(st.lists(st.tuples(coordinates, coordinates), max_size=6), st.sampled_from([0, 2, 3, 5]), sides)
+def test_disks_are_what_lies_within_the_radius(points, radius, side):
+    np.testing.assert_array_equal(
+        drawn(points, radius, side, side), disks_by_definition(points, radius, (side, side)).astype(np.float32)
+    )
+
+
+@given(st.lists(st.tuples(coordinates, coordinates), max_size=6), st.sampled_from([0, 2, 3, 5]), sides)
+def test_halved_disks_are_two_matrix_products(points, radius, side):
+    """Where two disks overlap they are no more than one."""
+    down = align_corners_matrix(2 * side, side)
+    expected = down @ disks_by_definition(points, radius, (2 * side, 2 * side)) @ down.T
+    np.testing.assert_allclose(drawn(points, radius, 2 * side, side), expected, atol=2e-6)
 
 
 def test_radius_zero_draws_only_points_at_pixel_centres():
-    plane = np.zeros((5, 5), np.float32)
-    draw_disks(np.array([[1, 3], [2.5, 2.5]]), 0.0, plane)
-    assert np.argwhere(plane).tolist() == [[1, 3]]
+    assert np.argwhere(drawn([[1, 3], [2.5, 2.5]], 0, 5, 5)).tolist() == [[1, 3]]
 
 
 # ------------------------------------------------------------ from_mask, flip, to_mask
@@ -404,6 +424,24 @@ def test_find_is_a_look_into_the_dense_mask(mask):
             assert start <= column < end
 
 
+# ------------------------------------------------------------ paste
+
+
+@given(mask_pairs(), st.data())
+def test_paste_takes_the_box_from_the_other(pair, data):
+    """Canonical, too: runs that meet at the box's sides become one."""
+    mask, other = pair
+    height, width = mask.shape
+    x0, y0 = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+    box = Box(x0, y0, data.draw(st.integers(x0 + 1, width)), data.draw(st.integers(y0 + 1, height)))
+    inside = np.zeros_like(mask)
+    inside[box.slices] = other[box.slices]
+    expected = np.where(pixels(Runs.rectangle(box), mask.shape), other, mask)
+    pasted = Runs.from_mask(mask).paste(Runs.from_mask(inside), box)
+    assert_canonical(pasted)
+    assert pasted == Runs.from_mask(expected)
+
+
 # ------------------------------------------------------------ sample
 
 
@@ -413,9 +451,9 @@ def test_sampled_mask_is_two_matrix_products(crop, data):
     shape, box, law, rows, columns = crop
     mask = data.draw(masks_of(shape))
     taps_of, matrix_of = LAWS[law]
-    sampled = Runs.from_mask(mask).sample(box, taps_of(box.height, rows), taps_of(box.width, columns))
+    sampled = np.zeros((rows, columns), np.float32)
+    Runs.from_mask(mask).sample(box, taps_of(box.height, rows), taps_of(box.width, columns), sampled)
     expected = matrix_of(box.height, rows) @ mask[box.slices] @ matrix_of(box.width, columns).T
-    assert sampled.dtype == np.float32
     np.testing.assert_allclose(sampled, expected, atol=2e-6)
 
 
@@ -423,8 +461,11 @@ def test_sampled_mask_is_two_matrix_products(crop, data):
 def test_a_full_mask_sampled_is_one_and_an_empty_one_zero(law):
     box = Box(3, 2, 40, 31)
     rows, columns = LAWS[law][0](box.height, 16), LAWS[law][0](box.width, 16)
-    np.testing.assert_allclose(Runs.rectangle(Box(0, 0, 50, 50)).sample(box, rows, columns), 1, atol=1e-6)
-    assert not Runs.empty().sample(box, rows, columns).any()
+    sampled = np.zeros((16, 16), np.float32)
+    Runs.empty().sample(box, rows, columns, sampled)
+    assert not sampled.any()
+    Runs.rectangle(Box(0, 0, 50, 50)).sample(box, rows, columns, sampled)
+    np.testing.assert_allclose(sampled, 1, atol=1e-6)
 
 
 # ------------------------------------------------------------ from_grid
@@ -589,6 +630,26 @@ def test_values_that_are_not_finite_harm_no_cell_but_their_own(strange, side, sh
         assert not (read_grid(grid, 0.0, side, side) & wrong).any()
 
 
+# ------------------------------------------------------------ from_logits
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5])
+@pytest.mark.parametrize("side", GRID_SIDES)
+@pytest.mark.parametrize("kind", GRID_KINDS)
+def test_from_logits_reads_probabilities(kind, side, threshold):
+    """In float64, with probabilities everywhere; within the rounding of a float32 either side will do."""
+    logits = grid_of(kind, side, 0.0)
+    probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    for height, width in sizes_for(side):
+        rows, columns = align_corners_matrix(side, height), align_corners_matrix(side, width)
+        value = rows @ probabilities @ columns.T
+        box = Box(7, 3, 7 + width, 3 + height)
+        runs = Runs.from_logits(logits, threshold, box)
+        assert_canonical(runs)
+        found = pixels(runs, (box.y1, box.x1))[box.slices]
+        assert not ((found != (value > threshold)) & (np.abs(value - threshold) > 1e-7)).any(), (height, width)
+
+
 # ------------------------------------------------------------ components
 
 
@@ -660,7 +721,8 @@ def components_by_definition(mask):
 
 def assert_components(mask):
     runs = Runs.from_mask(mask)
-    labels, count = component_kernels.label(runs.spans)
+    labels = np.empty(len(runs.spans), np.int32)
+    count = component_kernels.label(runs.spans, labels)
     areas, boxes = component_kernels.measure(runs.spans, labels, count)
     expected, expected_count = components_by_definition(mask)
     painted = np.zeros(mask.shape, np.int64)
@@ -693,6 +755,16 @@ def test_components_are_scipy_s(mask):
     assert_components(mask)
 
 
+@given(masks(), st.data())
+def test_parted_is_the_component_that_holds_the_pixel_and_the_rest(mask, data):
+    row, column = data.draw(pixels_of(mask))
+    labels, _ = ndimage.label(mask, EIGHT)
+    inside, others = Runs.from_mask(mask).parted(row, column)
+    own = mask & (labels == labels[row, column])
+    assert inside == Runs.from_mask(own)
+    assert others == Runs.from_mask(mask & ~own)
+
+
 @pytest.mark.parametrize("density", [0.02, 0.2, 0.35, 0.41, 0.5, 0.7, 0.95])
 def test_components_of_noise(density):
     """About 0.41 the pieces of 8-connected noise grow together: the longest borders, the most unions."""
@@ -717,7 +789,8 @@ PHOTO = (3000, 4000)
 
 def measured(runs):
     """Number, areas and boxes of the components."""
-    labels, count = component_kernels.label(runs.spans)
+    labels = np.empty(len(runs.spans), np.int32)
+    count = component_kernels.label(runs.spans, labels)
     areas, boxes = component_kernels.measure(runs.spans, labels, count)
     return count, areas.tolist(), boxes.tolist()
 
@@ -747,7 +820,8 @@ def test_dots_of_12_megapixels():
     mask = np.zeros(PHOTO, np.bool_)
     mask[::2, ::2] = True
     runs = Runs.from_mask(mask)
-    labels, count = component_kernels.label(runs.spans)
+    labels = np.empty(len(runs.spans), np.int32)
+    count = component_kernels.label(runs.spans, labels)
     assert count == quarter
     np.testing.assert_array_equal(labels, np.arange(quarter))
     areas, boxes = component_kernels.measure(runs.spans, labels, count)
@@ -808,7 +882,8 @@ def test_kernels_are_compiled_without_a_cache_where_none_can_be_kept(monkeypatch
 
     monkeypatch.setattr(_jit.numba, "njit", njit)
     assert _jit.kernel(lambda n: n + 1)(1) == 2
-    assert asked == [{"nogil": True, "cache": True}, {"nogil": True}]
+    assert asked == [{"cache": True, **_jit.OPTIONS}, _jit.OPTIONS]
+    assert not {"parallel", "fastmath"} & set(_jit.OPTIONS)
 
 
 WHERE_THE_CACHE_MAY_LIE = {

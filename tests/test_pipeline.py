@@ -116,6 +116,13 @@ def test_target_box_is_at_least_ten_pixels_a_side():
 # ------------------------------------------------------------ step 2: the click maps
 
 
+def drawn(clicks, box, radius):
+    """Click maps at 256."""
+    maps = np.zeros((2, 256, 256), np.float32)
+    click_maps(clicks, box, radius, maps)
+    return maps
+
+
 @given(masks(), st.data(), st.sampled_from([0.0, 2.0, 3.0, 5.0]))
 def test_click_maps_are_disks_on_the_grid_over_the_box(mask, data, radius):
     """Distances on the grid, from the click's fractional place: the disks are round whatever the box's shape."""
@@ -127,13 +134,11 @@ def test_click_maps_are_disks_on_the_grid_over_the_box(mask, data, radius):
     for click in clicks:
         row, column = (click.y - box.y0) * 256 / box.height, (click.x - box.x0) * 256 / box.width
         expected[0 if click.positive else 1][(rows - row) ** 2 + (columns - column) ** 2 <= radius**2] = 1
-    maps = click_maps(clicks, box, radius)
-    assert maps.dtype == np.float32
-    np.testing.assert_array_equal(maps, expected)
+    np.testing.assert_array_equal(drawn(clicks, box, radius), expected)
 
 
 def test_a_click_beside_the_box_draws_the_part_of_its_disk_that_reaches_in():
-    maps = click_maps([Click(7, 20), Click(6, 20, False)], Box(10, 10, 266, 266), 3.0)
+    maps = drawn([Click(7, 20), Click(6, 20, False)], Box(10, 10, 266, 266), 3.0)
     assert np.argwhere(maps[0]).tolist() == [[10, 0]]
     assert not maps[1].any()
 
@@ -247,10 +252,10 @@ def resized(plane, height, width):
     return ndimage.map_coordinates(plane.astype(np.float64), grid, order=1, mode="nearest")
 
 
-def assert_exceeds(found, plane, threshold, where):
+def assert_exceeds(found, plane, threshold, where, slack=1e-9):
     """There, the mask is where the resized plane exceeds the threshold; within rounding of it, either will do."""
     value = resized(plane, *found.shape)
-    clear = where & (np.abs(value - threshold) > 1e-9)
+    clear = where & (np.abs(value - threshold) > slack)
     np.testing.assert_array_equal(found[clear], (value > threshold)[clear])
 
 
@@ -276,7 +281,9 @@ def assert_prediction(networks, mask, clicks, seed=0, from_scratch=True):
     if from_scratch and len(clicks) > LATE:
         np.testing.assert_array_equal(predicted[~in_focus], mask[~in_focus])
     else:
-        assert_exceeds(predicted[target.slices], prediction.coarse, 0.5, ~in_focus[target.slices])
+        probabilities = 1 / (1 + np.exp(-prediction.logits.astype(np.float64)))
+        np.testing.assert_allclose(prediction.coarse, probabilities, atol=1e-6)
+        assert_exceeds(predicted[target.slices], probabilities, 0.5, ~in_focus[target.slices], slack=1e-7)
         np.testing.assert_array_equal(predicted[~in_target], mask[~in_target])
 
 
@@ -350,11 +357,11 @@ def test_what_the_networks_are_given(mask, data, side, seed):
     colours = image.transpose(2, 0, 1) / 255
     target, focus = prediction.target, prediction.focus
     expected_image = at_side([crop(target, colour) for colour in colours])
-    expected_maps = at_side([crop(target, mask), *click_maps(clicks, target, 3.0)])
+    expected_maps = at_side([crop(target, mask), *drawn(clicks, target, 3.0)])
     np.testing.assert_allclose(networks.image, expected_image, atol=1e-5)
     np.testing.assert_allclose(networks.maps, expected_maps, atol=1e-5)
     np.testing.assert_allclose(networks.focus_image, [crop(focus, colour) for colour in colours], atol=1e-5)
-    np.testing.assert_array_equal(networks.disks, click_maps(clicks, focus, 5.0))
+    np.testing.assert_array_equal(networks.disks, drawn(clicks, focus, 5.0))
 
 
 # ------------------------------------------------------------ the release's boxes

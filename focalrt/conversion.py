@@ -1,4 +1,7 @@
-"""A checkpoint becomes a model, without PyTorch (SPEC sections 1 to 3 and 8). Needs the ``convert`` extra."""
+"""A checkpoint of FocalClick or RITM becomes a model, without PyTorch (SPEC sections 1 to 3 and 8).
+
+Needs the ``convert`` extra.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,12 @@ def convert(
     licence: str = UNKNOWN_LICENCE,
     progress: Callable[[str], None] | None = None,
 ) -> Path:
-    """Writes a model folder from a FocalClick checkpoint, published or your own; returns the folder.
+    """Writes a model folder from a FocalClick or RITM checkpoint, published or your own; returns the folder.
 
     checkpoint: a file that ``torch.save`` wrote, or ``.safetensors``; nothing in it is executed.
     folder: appears whole or stays as it was.
-    variant: such as "hrnet18s-s2"; None sees it from the shapes and from what the checkpoint says of itself.
-    radius: of the Segmentor's disks, as trained, in pixels of the 256 grid; None takes the published one.
+    variant: such as "hrnet18s-s2" or "ritm-hrnet18s"; None sees it from the shapes and from what the checkpoint says of
+    itself. radius: of the Segmentor's disks, as trained, in pixels of the grid; None takes the published one.
     licence: a text for ``model.json``. progress: is told each step, in a few words.
     Raises OSError, CheckpointError, ParameterError, MissingExtraError, ArgumentTypeError, ArgumentValueError.
     """
@@ -59,30 +62,14 @@ def origin(checkpoint: str | os.PathLike[str]) -> str:
 
 
 def costs(checkpoint: str | os.PathLike[str], variant: str | None = None) -> str:
-    """What the networks of a checkpoint cost as published, and as :func:`convert` writes them: a Markdown table.
+    """What the networks of a checkpoint cost as published, and as :func:`convert` writes them: two Markdown tables.
 
-    Millions of multiply-adds and thousands of parameters, stage by stage. Raises as :func:`convert`.
+    Millions of multiply-adds and thousands of parameters, stage by stage; then what each exact shortcut saves (SPEC
+    section 8). Raises as :func:`convert`.
     """
     imported("onnx", "converting a checkpoint", "convert")
-    from . import graphs
-    from .graphs import count, plain
+    from .graphs import variant_of
+    from .graphs.report import tables
 
     read = read_checkpoint(checkpoint)
-    name = variant or graphs.variant_of(read.parameters, read.config)
-    lines = [
-        f"| {name} | M multiply-adds, published | converted | K parameters, published | converted |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    for network in ("segmentor", "refiner"):
-        full, short = (getattr(graph, network)(read.parameters, name) for graph in (plain, graphs))
-        before, after = count.by_stage(full), count.by_stage(short)
-        for stage in dict.fromkeys([*before, *after]):
-            lines.append(row(stage, before.get(stage, count.Cost(0, 0)), after.get(stage, count.Cost(0, 0))))
-        lines.append(row(f"**{network}**", count.total(full), count.total(short)))
-    return "\n".join(lines)
-
-
-def row(title: str, before: tuple[int, int], after: tuple[int, int]) -> str:
-    """One line of the table."""
-    work = f"{before[0] / 1e6:.1f} | {after[0] / 1e6:.1f}"
-    return f"| {title} | {work} | {before[1] / 1e3:.1f} | {after[1] / 1e3:.1f} |"
+    return tables(read.parameters, variant or variant_of(read.parameters, read.config))

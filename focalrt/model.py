@@ -9,7 +9,7 @@ from typing import Any
 from . import checks
 from .errors import ArgumentTypeError
 from .merge import Policy
-from .networks import Description, Networks
+from .networks import Description, Networks, Segmentor, load_networks
 from .session import Result, Session
 from .zoo import find
 
@@ -17,9 +17,9 @@ DEFAULT = "hrnet18s-s1"
 
 
 class Model:
-    """A Segmentor and a Refiner in memory. Any number of sessions, in any threads, may share one."""
+    """A model's networks in memory. Any number of sessions, in any threads, may share one."""
 
-    def __init__(self, networks: Networks) -> None:
+    def __init__(self, networks: Networks | Segmentor) -> None:
         """Wraps loaded networks; :func:`load` is the usual way to a model."""
         self._networks = networks
 
@@ -56,7 +56,7 @@ def load(
     lists. Raises ModelNotFoundError, ModelError, ArgumentTypeError, ArgumentValueError.
     """
     threads = checks.check_threads(threads)
-    return Model(Networks(find(model, models), threads))
+    return Model(load_networks(find(model, models), threads))
 
 
 @cache

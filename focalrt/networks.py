@@ -1,14 +1,18 @@
-"""A model on disk, and its two networks in ONNX Runtime.
+"""A model on disk, and its networks in ONNX Runtime.
 
-A model is a folder of three files: ``segmentor.onnx``, ``refiner.onnx`` and ``model.json``, which holds
+A model is a folder: ``segmentor.onnx``, ``refiner.onnx`` where its method has one, and ``model.json``, which holds
 
     format            1
+    method            "focalclick", also where it is not told, or "ritm": how a click goes, and which networks there are
     variant           such as "hrnet18s-s1"
-    side              of the Segmentor's input: 128 or 256
-    radius            of the Segmentor's click disks, in pixels of the 256 grid; refiner_radius: of the Refiner's
+    side              of the Segmentor's input: 128 or 256; RITM's also 400 or 600
+    radius            of the Segmentor's click disks, in pixels of the 256 grid, RITM's in pixels of the input
+    refiner_radius    of the Refiner's disks, in pixels of the 256 grid
     threshold         probability above which a pixel is object
     sha256            {"segmentor.onnx": hex digest, "refiner.onnx": hex digest}
     trained, licence  two texts for people
+
+A model of RITM has neither ``refiner.onnx`` nor ``refiner_radius``.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -28,15 +32,30 @@ from .errors import ModelError, ModelNotFoundError
 from .geometry import GRID
 
 SEGMENTOR, REFINER, DESCRIPTION = "segmentor.onnx", "refiner.onnx", "model.json"
+FOCALCLICK, RITM = "focalclick", "ritm"
 CHANNELS = 32  # of the context that goes from the Segmentor to the Refiner
 MOST_THREADS = 4  # beyond that two small networks gain nothing
 LARGEST_DESCRIPTION = 1 << 20
 EXTERNAL = b"\n\x08location"  # how a tensor whose data lies in another file begins to tell where
 
 
+class Method(NamedTuple):
+    """What a model of a method has: files of networks, sides of the Segmentor's input to choose from, disks' radii."""
+
+    files: tuple[str, ...]
+    sides: tuple[int, ...]
+    radii: tuple[str, ...]
+
+
+METHODS = {
+    FOCALCLICK: Method((SEGMENTOR, REFINER), (GRID // 2, GRID), ("radius", "refiner_radius")),
+    RITM: Method((SEGMENTOR,), (GRID // 2, GRID, 400, 600), ("radius",)),
+}
+
+
 @dataclass(frozen=True)
 class Description:
-    """The content of a ``model.json``; the module tells its fields."""
+    """The content of a ``model.json``; the module tells its fields. Without a Refiner, ``refiner_radius`` is 0."""
 
     variant: str
     side: int
@@ -46,6 +65,12 @@ class Description:
     sha256: dict[str, str]
     trained: str
     licence: str
+    method: str = FOCALCLICK
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the networks' files."""
+        return METHODS[self.method].files
 
 
 def read_description(folder: Path) -> Description:
@@ -61,25 +86,32 @@ def read_description(folder: Path) -> Description:
         assert_fields(fields)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{str(path)!r} does not describe a model: {error}") from error
-    return Description(**{name: fields[name] for name in Description.__dataclass_fields__})
+    method = fields.get("method", FOCALCLICK)
+    radii = {"refiner_radius": 0.0} | {name: fields[name] for name in METHODS[method].radii}
+    others = {name: fields[name] for name in ("variant", "side", "threshold", "sha256", "trained", "licence")}
+    return Description(**others, **radii, method=method)
 
 
 def assert_fields(fields: Any) -> None:
     """Raises ValueError naming the first field of a description that is missing or not as the module tells."""
     if not isinstance(fields, dict) or not is_integer(fields.get("format")) or fields["format"] != 1:
         raise ValueError('expected an object with "format": 1')
+    method = fields.get("method", FOCALCLICK)
+    if not isinstance(method, str) or method not in METHODS:
+        raise ValueError(f"expected that method is {' or '.join(METHODS)}")
+    files, sides, radii = METHODS[method]
     digests = fields.get("sha256")
     conditions = {
         "variant, trained and licence are texts": all(
             isinstance(fields.get(name), str) for name in ("variant", "trained", "licence")
         ),
-        f"side is {GRID // 2} or {GRID}": is_integer(fields.get("side")) and fields["side"] in (GRID // 2, GRID),
-        "radius and refiner_radius are numbers from 0 to 100": all(
-            is_number(fields.get(name)) and 0 <= fields[name] <= 100 for name in ("radius", "refiner_radius")
+        f"side is {' or '.join(map(str, sides))}": is_integer(fields.get("side")) and fields["side"] in sides,
+        f"numbers from 0 to 100 stand for {' and '.join(radii)}": all(
+            is_number(fields.get(name)) and 0 <= fields[name] <= 100 for name in radii
         ),
         "threshold is a number between 0 and 1": is_number(fields.get("threshold")) and 0 < fields["threshold"] < 1,
-        f"sha256 holds a digest for {SEGMENTOR} and {REFINER}": isinstance(digests, dict)
-        and all(isinstance(digests.get(name), str) for name in (SEGMENTOR, REFINER)),
+        f"sha256 holds a digest for {' and '.join(files)}": isinstance(digests, dict)
+        and all(isinstance(digests.get(name), str) for name in files),
     }
     for condition, holds in conditions.items():
         if not holds:
@@ -107,7 +139,7 @@ class Networks:
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
         """Reads and checks all three files. Raises ModelNotFoundError, ModelError."""
-        self.description = read_description(folder)
+        self.description = description_of(folder, FOCALCLICK)
         self.side = self.description.side
         self.radius = self.description.radius
         self.refiner_radius = self.description.refiner_radius
@@ -161,6 +193,49 @@ class Networks:
         feeds = {"image": image[None], "disks": disks[None], "context": context[None], "logits": logits[None, None]}
         (refined,) = self._refiner.run(["refined"], feeds)
         return refined[0, 0]  # type: ignore[no-any-return]
+
+
+class Segmentor:
+    """The one network of a model of RITM. Calls from several threads at a time are fine."""
+
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
+        """Reads and checks both files. Raises ModelNotFoundError, ModelError."""
+        self.description = description_of(folder, RITM)
+        self.side = side = self.description.side
+        self.radius = self.description.radius
+        self.threshold = self.description.threshold
+        self._network = start(read_verified(folder, SEGMENTOR, self.description.sha256), folder / SEGMENTOR, threads)
+        check_signature(
+            self._network,
+            folder / SEGMENTOR,
+            {"image": (1, 3, side, side), "maps": (1, 3, side, side)},
+            {"logits": (1, 1, side // 4, side // 4)},
+        )
+
+    def segment(self, image: NDArray[np.float32], maps: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network (SPEC section 1).
+
+        image: RGB in [0, 1], float32 (3, S, S). maps: previous mask, positive and negative disks, float32 (3, S, S).
+        Returns the logits (S/4, S/4).
+        """
+        (logits,) = self._network.run(["logits"], {"image": image[None], "maps": maps[None]})
+        return logits[0, 0]  # type: ignore[no-any-return]
+
+
+CLASSES: dict[str, type[Networks] | type[Segmentor]] = {FOCALCLICK: Networks, RITM: Segmentor}
+
+
+def load_networks(folder: Path, threads: int | None = None) -> Networks | Segmentor:
+    """The networks of a model, of the class of its method. Raises ModelNotFoundError, ModelError."""
+    return CLASSES[read_description(folder).method](folder, threads)
+
+
+def description_of(folder: Path, method: str) -> Description:
+    """The description of a model of this method. Raises ModelNotFoundError, ModelError."""
+    description = read_description(folder)
+    if description.method != method:
+        raise ModelError(f"{str(folder)!r} holds a model of {description.method}; here one of {method} is needed")
+    return description
 
 
 def read_verified(folder: Path, name: str, sha256: dict[str, str]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -14,12 +15,14 @@ from .errors import ArgumentValueError
 from .geometry import Box
 from .kernels.resample import sample_planes
 from .merge import Merge, Outcome, Policy, Region, Regions, overwrite, progressive_merge
-from .networks import Networks
+from .networks import Networks, Segmentor
 from .pipeline import LATE, Click, Prediction, predict, sigmoid
 from .runs import Runs
 from .stopwatch import Stopwatch
+from .zoom_in import Look, look
 
 Kind = Literal["click", "paint", "set_mask", "accept", "reset"]
+STEP_BYTES = 1024  # of a step's small objects
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Result:
     contradict the click, and the merge therefore wrote nothing.
     changed: the box of the pixels that changed, or None. change: those pixels.
     withheld: the regions that the prediction would change too, but the merge kept out, largest first.
-    target, focus: the boxes that the Segmentor and the Refiner looked at.
+    target, focus: the boxes that the Segmentor and the Refiner looked at; one box where there is no Refiner.
     milliseconds: of every step, in order.
     runs: the whole mask after the click. shape: (height, width) of the image.
     """
@@ -64,13 +67,15 @@ class Step:
 class Context(NamedTuple):
     """All that a session knows beside the pixels of its mask.
 
-    given: part of the mask was made by hand. withheld: what may be accepted now. view: of the last click.
+    given: part of the mask was made by hand. withheld: what may be accepted now. view: of the last click. look: what
+    that click led to, where the network reads what it said before.
     """
 
     clicks: tuple[Click, ...]
     given: bool
     withheld: Runs
     view: Box | None
+    look: Look | None = None
 
 
 class Entry(NamedTuple):
@@ -86,10 +91,13 @@ class Session:
     """Clicks on one image until its mask is right. Made by :meth:`focalrt.Model.session`.
 
     A session belongs to one thread at a time; sessions of one model do not disturb each other. A call that raises
-    leaves the session as it was. Beside image and mask a session holds a few runs per step.
+    leaves the session as it was. Beside image and mask a session holds a few runs per step, and 40 KB per click with a
+    model of RITM, which reads what it said before.
     """
 
-    def __init__(self, networks: Networks, image: Any, mask: Any = None, *, merge: Policy = "auto") -> None:
+    def __init__(
+        self, networks: Networks | Segmentor, image: Any, mask: Any = None, *, merge: Policy = "auto"
+    ) -> None:
         """See :meth:`focalrt.Model.session`."""
         self._networks = networks
         self._image = checks.check_image(image)
@@ -100,7 +108,7 @@ class Session:
         self._done: list[Entry] = []
         self._undone: list[Entry] = []
         self._dense: NDArray[np.bool_] | None = None
-        self._predicted: tuple[Entry, Prediction] | None = None
+        self._predicted: tuple[Entry, Prediction | Look] | None = None
 
     # ------------------------------------------------------------ what there is
 
@@ -145,18 +153,36 @@ class Session:
         """Whether there is an undone step to do again."""
         return bool(self._undone)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the session keeps alive: image, masks, history and last prediction, to about 1 KiB a step."""
+        entries = [*self._done, *self._undone]
+        contexts = [self._context, self._start[1], *(context for entry in entries for context in entry[2:])]
+        runs = [self._mask, self._start[0], *(entry.change for entry in entries), *(each.withheld for each in contexts)]
+        arrays: list[NDArray[Any]] = [self._image, *(each.spans for each in runs)]
+        if self._dense is not None:
+            arrays.append(self._dense)
+        if self._predicted is not None:
+            prediction = self._predicted[1]
+            arrays += [part for part in prediction if isinstance(part, np.ndarray)] + [prediction.runs.spans]
+        looks = [each.look for each in contexts if each.look is not None]
+        arrays += [array for look in looks for array in (look.runs.spans, look.small)]
+        clicks = {id(each.clicks): sys.getsizeof(each.clicks) for each in contexts}
+        return sum({id(a): a.nbytes for a in arrays}.values()) + sum(clicks.values()) + STEP_BYTES * len(entries)
+
     def probability(self) -> NDArray[np.float32]:
         """The networks' probability of object after the last click in force, float32 (H, W) in [0, 1].
 
         Refined in the focus box, coarse in the rest of the target box, 0 outside; as predicted, before any merge.
-        Without a click in force: the mask as 0 and 1. After an undo the networks run again.
+        Without a click in force: the mask as 0 and 1. After an undo FocalClick's networks run again.
         """
         prediction = self._last_prediction()
         if prediction is None:
             return self.mask.astype(np.float32)
         probability = np.zeros(self.shape, np.float32)
         probability[prediction.target.slices] = spread(prediction.coarse, prediction.target)
-        probability[prediction.focus.slices] = sigmoid(spread(prediction.refined, prediction.focus))
+        if isinstance(prediction, Prediction):
+            probability[prediction.focus.slices] = sigmoid(spread(prediction.refined, prediction.focus))
         return probability
 
     # ------------------------------------------------------------ what one can do
@@ -177,7 +203,8 @@ class Session:
         merge = progressive_merge if self._merges(after) else overwrite
         merged: Merge = merge(prediction.runs, self._mask, click.row, click.column, click.positive)
         watch.lap("merge")
-        entry = self._do("click", merged.change, after._replace(withheld=merged.withheld))
+        seen = prediction if isinstance(prediction, Look) else None
+        entry = self._do("click", merged.change, after._replace(withheld=merged.withheld, look=seen))
         self._predicted = entry, prediction
         watch.lap("paint")
         return Result(
@@ -254,12 +281,12 @@ class Session:
 
     # ------------------------------------------------------------ how
 
-    def _predict(self, mask: Runs, after: Context, watch: Stopwatch | None = None) -> Prediction:
-        """The prediction for the last click of a context."""
-        scratch = not after.given
-        return predict(
-            self._networks, self._image, mask, after.clicks, view=after.view, from_scratch=scratch, watch=watch
-        )
+    def _predict(self, mask: Runs, after: Context, watch: Stopwatch | None = None) -> Prediction | Look:
+        """The prediction for the last click of a context, by the method of the model."""
+        networks, image, clicks, view = self._networks, self._image, after.clicks, after.view
+        if isinstance(networks, Segmentor):
+            return look(networks, image, mask, clicks, before=after.look, view=view, watch=watch)
+        return predict(networks, image, mask, clicks, view=view, from_scratch=not after.given, watch=watch)
 
     def _merges(self, after: Context) -> bool:
         """The policy: ``auto`` merges a mask given by hand from its first click on, others after 10 clicks."""
@@ -267,10 +294,10 @@ class Session:
             return after.given or len(after.clicks) > LATE
         return self._policy == "always"
 
-    def _last_prediction(self) -> Prediction | None:
-        """That of the last click in force: the latest one kept, or made again from the mask before that click."""
-        if not self.clicks:
-            return None
+    def _last_prediction(self) -> Prediction | Look | None:
+        """That of the last click in force: the one kept, or made again from the mask before that click."""
+        if self._context.look is not None or not self.clicks:
+            return self._context.look
         mask = self._mask
         for entry in reversed(self._done):
             mask = mask ^ entry.change
@@ -302,5 +329,6 @@ class Session:
 def spread(grid: NDArray[np.float32], box: Box) -> NDArray[np.float32]:
     """A grid read bilinearly (align_corners) at every pixel of a box: float32 (height, width)."""
     rows, columns = taps.align_corners(len(grid), box.height), taps.align_corners(len(grid), box.width)
-    planes: NDArray[np.float32] = sample_planes(grid[None], *rows, *columns)[0]
-    return planes
+    plane = np.empty((1, box.height, box.width), np.float32)
+    sample_planes(grid[None], *rows, *columns, plane)
+    return plane.squeeze(0)

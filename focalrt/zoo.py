@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from . import checks
 from .errors import ArgumentTypeError, ModelNotFoundError
-from .networks import DESCRIPTION, REFINER, SEGMENTOR, Description, read_description
+from .networks import DESCRIPTION, Description, read_description
 
 VARIABLE = "FOCALRT_MODELS"
 
@@ -30,8 +30,8 @@ class Installed(NamedTuple):
 
     @property
     def megabytes(self) -> float:
-        """Size of its two networks on disk."""
-        return sum((self.folder / name).stat().st_size for name in (SEGMENTOR, REFINER)) / 1e6
+        """Size of its networks on disk."""
+        return sum((self.folder / name).stat().st_size for name in self.description.files) / 1e6
 
 
 def shipped_folder() -> Path:

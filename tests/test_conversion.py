@@ -113,9 +113,15 @@ def test_without_onnx_the_error_says_what_to_install(checkpoint, tmp_path, monke
         focalrt.convert(checkpoint, tmp_path / "model", variant="hrnet18s-s1")
 
 
+def numbers(table):
+    """The rows of a Markdown table by their titles; their numbers."""
+    rows = [line.split("|")[1:-1] for line in table.splitlines()[2:]]
+    return {title.strip(" *"): [float(cell.replace(",", "")) for cell in cells] for title, *cells in rows}
+
+
 def test_costs_are_the_published_ones_and_lower_after_conversion(checkpoint):
-    lines = costs(checkpoint, "hrnet18s-s1").splitlines()
-    totals = {line.split("|")[1].strip(" *"): [float(cell) for cell in line.split("|")[2:6]] for line in lines[2:]}
+    stages, _ = costs(checkpoint, "hrnet18s-s1").split("\n\n")
+    totals = numbers(stages)
     for network, published in (("segmentor", 904), ("refiner", 127)):
         assert totals[network][0] == pytest.approx(published, rel=0.01)  # SPEC section 9
         stages = [name for name in totals if name.startswith("refiner.") == (network == "refiner")]
@@ -124,13 +130,113 @@ def test_costs_are_the_published_ones_and_lower_after_conversion(checkpoint):
     assert totals["segmentor"][2] + totals["refiner"][2] == pytest.approx(4230, rel=0.01)
 
 
+def test_what_shortcuts_save_is_what_the_networks_cost_less(checkpoint):
+    stages, shortcuts = map(numbers, costs(checkpoint, "hrnet18s-s1").split("\n\n"))
+    *each, together = shortcuts.values()
+    assert list(shortcuts)[-1] == "together" and len(each) > 8
+    assert [sum(column) for column in zip(*each)] == together
+    for column, (before, after, unit) in enumerate([(0, 1, 1e6), (2, 3, 1e3)]):
+        difference = sum(stages[network][before] - stages[network][after] for network in ("segmentor", "refiner"))
+        assert together[column] / unit == pytest.approx(difference, abs=0.21)  # four numbers, rounded to 0.1
+    assert all(any(saving) for title, saving in shortcuts.items() if "RoIAlign" not in title)
+
+
 def test_the_command(checkpoint, tmp_path):
     done = run(["convert", checkpoint, "--variant", "hrnet18s-s1", "--report"], tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "**segmentor**" in done.stdout
+    assert "**segmentor**" in done.stdout and "| **together** |" in done.stdout
     assert done.stderr.count("focalrt: ") == 3
     assert focalrt.load(tmp_path / "mine", threads=1).description.variant == "hrnet18s-s1"
     done = run(["convert", checkpoint, "-o", "other"], tmp_path)
     assert done.returncode == 1
     assert "pass the variant" in done.stderr
     assert not (tmp_path / "other").exists()
+
+
+# ------------------------------------------------------------ RITM
+
+
+RITM = random_parameters("ritm-hrnet18s", seed=5)
+IMAGE = np.random.default_rng(1).integers(0, 256, (60, 90, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def ritm(tmp_path_factory):
+    """A converted checkpoint of RITM: the folder."""
+    path = write_safetensors(tmp_path_factory.mktemp("ritm") / "itermask.safetensors", RITM)
+    return focalrt.convert(path, path.parent / "models" / "mine")
+
+
+def test_a_checkpoint_of_ritm_is_seen_by_its_names(ritm):
+    assert sorted(entry.name for entry in ritm.iterdir()) == ["model.json", "segmentor.onnx"]
+    described = json.loads((ritm / "model.json").read_text())
+    assert (described["method"], described["variant"]) == ("ritm", "ritm-hrnet18s")
+    assert (described["side"], described["radius"], "refiner_radius" in described) == (400, 5, False)
+    assert "itermask.safetensors" in described["trained"]
+
+
+def test_the_whole_way_from_a_checkpoint_of_ritm_to_a_mask(ritm):
+    """Random parameters: what is predicted means nothing, but every step can be taken back, to the pixel."""
+    session = focalrt.load("mine", threads=1, models=ritm.parent).session(IMAGE, merge="always")
+    states = [(session.mask.copy(), session.probability(), session.withheld.runs)]
+
+    def did(step):
+        states.append((session.mask.copy(), session.probability(), session.withheld.runs))
+        return step
+
+    first = did(session.click(40, 30))
+    assert first.target == first.focus == (0, 0, 90, 60)
+    did(session.click(70, 20, first.runs.holds(20, 70) is False))
+    if session.withheld:
+        did(session.accept(session.withheld[0]))
+    did(session.paint(np.ones((9, 9), np.bool_), (5, 5, 14, 14)))
+    did(session.click(20, 50, False))
+    for way, order in ((session.undo, reversed(states[:-1])), (session.redo, iter(states[1:]))):
+        for mask, probability, withheld in order:
+            way()
+            assert np.array_equal(session.mask, mask)
+            assert np.array_equal(session.probability(), probability)
+            assert session.withheld.runs == withheld
+    assert not session.can_redo
+    assert np.ptp(states[1][1]) > 0.01
+
+
+def test_a_file_as_the_released_training_writes_it(ritm, tmp_path):
+    torch = pytest.importorskip("torch", reason="torch writes the file (the train extra)")
+    config = {
+        "class": "isegm.model.is_hrnet_model.HRNetModel",
+        "params": {
+            "width": {"type": "builtin", "value": 18, "specified": True},
+            "use_disks": {"type": "builtin", "value": True, "specified": True},
+            "with_prev_mask": {"type": "builtin", "value": True, "specified": True},
+            "norm_layer": {"type": "class", "value": "torch.nn.modules.batchnorm.BatchNorm2d", "specified": False},
+            "norm_mean_std": {"type": "builtin", "value": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])},
+        },
+    }
+    state = {name: torch.from_numpy(array) for name, array in RITM.items()}
+    state["feature_extractor.bn1.num_batches_tracked"] = torch.tensor(5)
+    torch.save({"state_dict": state, "config": config}, tmp_path / "ritm.pth")
+    folder = focalrt.convert(tmp_path / "ritm.pth", tmp_path / "model")
+    assert (folder / "segmentor.onnx").read_bytes() == (ritm / "segmentor.onnx").read_bytes()
+    config["params"]["use_disks"]["value"] = False
+    torch.save({"state_dict": state, "config": config}, tmp_path / "distance.pth")
+    with pytest.raises(focalrt.ParameterError, match="use_disks = False"):
+        focalrt.convert(tmp_path / "distance.pth", tmp_path / "other")
+
+
+def test_names_that_do_not_fit_a_network_of_ritm_are_told(tmp_path):
+    broken = dict(RITM)
+    del broken["feature_extractor.bn1.weight"]
+    broken["rgb_conv.0.weight"] = np.zeros((9, 6, 1, 1), np.float32)
+    path = write_safetensors(tmp_path / "broken.safetensors", broken)
+    with pytest.raises(focalrt.ParameterError, match=r"1 missing: .*bn1\.weight; 1 unknown: rgb_conv\.0\.weight"):
+        focalrt.convert(path, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_report_of_a_network_of_ritm(ritm):
+    table = costs(ritm.parent.parent / "itermask.safetensors")
+    stages, shortcuts = map(numbers, table.split("\n\n"))
+    assert stages["segmentor"][:2] == [8851.5, 6913.0] and "refiner" not in stages
+    assert shortcuts["together"][0] == 8_851_498_616 - 6_913_003_928
+    assert not any("Refiner" in title for title in shortcuts)

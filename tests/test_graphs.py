@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,13 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from onnx_parts import EXACT, Array, assert_close, halved, noise, output_of, roi_align, run, seeded, session_of
 from parameters import draw, random_parameters
 
 import focalrt
 from focalrt import graphs
 from focalrt.errors import FocalrtError, ParameterError
-from focalrt.graphs import attention, count, interpolation, mit, ocr, plain, segformer
-from focalrt.graphs.builder import Graph, Value
+from focalrt.graphs import count, interpolation, mit, plain, segformer
+from focalrt.graphs.builder import Graph
 from focalrt.graphs.folder import write_model
 from focalrt.graphs.hrnet import HRNet
 from focalrt.graphs.parameters import Convolution, Linear
@@ -34,31 +35,24 @@ from focalrt.graphs.variants import NETS
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("FOCALRT_SHARED", REPOSITORY.parent / "shared"))
 REFERENCE = Path(os.environ.get("FOCALRT_REFERENCE", SHARED / "reference"))
-TOLERANCE = 1e-4  # largest absolute difference, relative to the largest absolute value expected
-EXACT = 1e-5  # the same, between two ways to compute one thing in float32
 SMALL = ["hrnet18s-s1", "hrnet18s-s2", "segformerb0-s1", "segformerb0-s2"]
 LARGE = ["hrnet32-s2", "segformerb3-s2"]
+RITM = "ritm-hrnet18s"
 STATISTICS = ("running_mean", "running_var")
 CONTEXT = "feature_extractor.ocr_distri_head.object_context_block"
-
-Array = NDArray[np.float32]
-
 
 class Case(NamedTuple):
     """One variant's parameters and networks."""
 
     variant: str
     parameters: dict[str, Array]
-    segmentor: onnx.ModelProto
-    refiner: onnx.ModelProto
-    plain_segmentor: onnx.ModelProto
-    plain_refiner: onnx.ModelProto
+    networks: dict[str, onnx.ModelProto]
+    plain: dict[str, onnx.ModelProto]
 
 
 def case_of(variant: str) -> Case:
     parameters = random_parameters(variant, seed=1)
-    builders = (graphs.segmentor, graphs.refiner, plain.segmentor, plain.refiner)
-    return Case(variant, parameters, *(build(parameters, variant) for build in builders))
+    return Case(variant, parameters, graphs.networks(parameters, variant), plain.networks(parameters, variant))
 
 
 @pytest.fixture(scope="module", params=SMALL + LARGE)
@@ -67,9 +61,14 @@ def case(request: pytest.FixtureRequest) -> Case:
     return case_of(request.param)
 
 
-@pytest.fixture(scope="module", params=SMALL)
+@pytest.fixture(scope="module", params=[*SMALL, RITM])
 def small(request: pytest.FixtureRequest) -> Case:
     return case_of(request.param)
+
+
+@pytest.fixture(scope="module")
+def ritm() -> Case:
+    return case_of(RITM)
 
 
 @pytest.fixture
@@ -79,56 +78,7 @@ def variant(small: Case) -> str:
 
 @pytest.fixture
 def both(small: Case) -> dict[str, onnx.ModelProto]:
-    return {"segmentor": small.segmentor, "refiner": small.refiner}
-
-
-def session_of(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
-def run(model: onnx.ModelProto, **feeds: Array) -> dict[str, Array]:
-    session = session_of(model)
-    names = [value.name for value in session.get_outputs()]
-    return dict(zip(names, session.run(names, feeds), strict=True))
-
-
-def assert_close(found: Array, wanted: Array, tolerance: float = TOLERANCE) -> None:
-    assert found.shape == wanted.shape
-    assert np.abs(found - wanted).max() <= tolerance * np.abs(wanted).max()
-
-
-def axis_weights(start: float, end: float, side: int) -> NDArray[np.float64]:
-    """(side, side): row p averages the bilinear samples of RoIAlign's bin p, edges in input pixels."""
-    start, size = start - 0.5, (end - start) / side
-    count = max(int(np.ceil(size)), 1)
-    weights = np.zeros((side, side))
-    for p in range(side):
-        for k in range(count):
-            at = start + (p + (k + 0.5) / count) * size
-            if -1 <= at <= side:
-                at = min(max(at, 0.0), side - 1.0)
-                low = min(int(at), side - 2)
-                weights[p, low] += (low + 1 - at) / count
-                weights[p, low + 1] += (at - low) / count
-    return weights
-
-
-def roi_align(x: Array, box: NDArray[Any]) -> Array:
-    """RoIAlign (aligned, adaptive) of (1, C, n, n) to its own size; box x1, y1, x2, y2 on the 256 grid."""
-    side = x.shape[2]
-    x1, y1, x2, y2 = (float(edge) * side / 256 for edge in box)
-    return np.asarray(axis_weights(y1, y2, side) @ x @ axis_weights(x1, x2, side).T, np.float32)
-
-
-def halved(x: Array) -> Array:
-    """(.., 256, 256) -> (.., 128, 128), bilinear with align_corners."""
-    at = np.arange(128) * 255 / 127
-    low = np.minimum(at.astype(int), 254)
-    rows = x[..., low, :] * (1 - (at - low))[:, None] + x[..., low + 1, :] * (at - low)[:, None]
-    halves: Array = (rows[..., low] * (1 - (at - low)) + rows[..., low + 1] * (at - low)).astype(np.float32)
-    return halves
+    return small.networks
 
 
 class Inputs(NamedTuple):
@@ -238,27 +188,27 @@ def test_agrees_with_pytorch(case: Case, torch: Any, monkeypatch: pytest.MonkeyP
         feature = nets.roi.roi_align(feature, at, side // 4, side / 4 / 256)
         refined, boundary = network.refiner(torch.from_numpy(crop), torch.from_numpy(disks), feature, inside)
 
-    coarse = run(case.segmentor, image=image, maps=maps)
+    coarse = run(case.networks["segmentor"], image=image, maps=maps)
     assert_close(coarse["logits"], logits.numpy())
     inside = {name: roi_align(value, box) for name, value in coarse.items()}
-    found = run(case.refiner, image=crop, disks=disks, **inside)
+    found = run(case.networks["refiner"], image=crop, disks=disks, **inside)
     assert_close(found["refined"], refined.numpy())
     assert_close(found["boundary"], boundary.numpy())
 
 
-# ------------------------------------------------------------ the shortcuts are exact
+# ------------------------------------------------------------ the shortcuts are exact together
 
 
 def test_short_networks_equal_plain_ones(case: Case) -> None:
     image, maps, crop, disks, box = inputs_of(case.variant)
-    whole = run(case.plain_segmentor, image=image, maps=maps)
-    coarse = run(case.segmentor, image=image, maps=maps)
+    whole = run(case.plain["segmentor"], image=image, maps=maps)
+    coarse = run(case.networks["segmentor"], image=image, maps=maps)
     assert_close(coarse["logits"], whole["logits"], EXACT)
 
     inside, context = roi_align(whole["logits"], box), roi_align(coarse["context"], box)
     feature = roi_align(whole["feature"], box)
-    wanted = run(case.plain_refiner, image=crop, disks=disks, feature=feature, logits=inside)
-    found = run(case.refiner, image=crop, disks=disks, context=context, logits=inside)
+    wanted = run(case.plain["refiner"], image=crop, disks=disks, feature=feature, logits=inside)
+    found = run(case.networks["refiner"], image=crop, disks=disks, context=context, logits=inside)
     assert_close(found["refined"], wanted["refined"], EXACT)
     assert_close(found["boundary"], wanted["boundary"], EXACT)
     assert np.ptp(wanted["refined"]) > 0.1
@@ -267,97 +217,10 @@ def test_short_networks_equal_plain_ones(case: Case) -> None:
 def test_the_clicks_count(small: Case) -> None:
     """Else agreement would say nothing about them."""
     image, maps, *_ = inputs_of(small.variant)
-    session = session_of(small.segmentor)
+    session = session_of(small.networks["segmentor"])
     changed = [maps, *(np.where(np.arange(3)[:, None, None] == channel, 1 - maps, maps) for channel in range(3))]
     base, *others = (session.run(["logits"], {"image": image, "maps": each})[0] for each in changed)
     assert all(np.abs(other - base).max() > 1e-2 * np.ptp(base) for other in others)
-
-
-def seeded(name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """A source of parameters for parts of networks."""
-    return draw(np.random.default_rng(sum(name.encode())), name, shape).astype(np.float64)
-
-
-def output_of(write: Callable[[plain.PlainGraph], Value], **feeds: Array) -> Array:
-    """What a part of a graph computes."""
-    g = plain.PlainGraph("part", seeded)
-    value = write(g)
-    g.output(value)
-    return run(g.model(), **feeds)[value.name]
-
-
-def noise(*shape: int) -> Array:
-    return np.random.default_rng(3).standard_normal(shape).astype(np.float32)
-
-
-@pytest.mark.parametrize("sides", [(32, 16, 8, 4), (16, 8, 4, 2), (5, 3, 2, 1)])
-@pytest.mark.parametrize("kernel", [1, 3])
-def test_a_convolution_of_merged_branches(sides: tuple[int, ...], kernel: int) -> None:
-    feeds = {f"x{n}": noise(1, width, n, n) for width, n in zip((3, 4, 5, 6), sides, strict=True)}
-    convolution = Convolution(seeded("merged.weight", (7, 18, kernel, kernel)), seeded("merged.bias", (7,)))
-
-    def branches(g: Graph) -> list[Value]:
-        return [g.input(name, x.shape) for name, x in feeds.items()]
-
-    def merged(g: Graph) -> Value:
-        grown = [x if n == sides[0] else g.resize(x, sides[0], f"{x.name}.grown") for n, x in zip(sides, branches(g))]
-        return g.apply(convolution, g.concat(grown, "merged"), "convolved")
-
-    wanted = output_of(merged, **feeds)
-    found = output_of(lambda g: ocr.of_merged(g, convolution, ocr.widened(g, branches(g)), "convolved"), **feeds)
-    assert_close(found, wanted, EXACT)
-
-
-@pytest.mark.parametrize("kernel", [1, 3, 5])
-def test_a_convolution_that_scatters(kernel: int) -> None:
-    x = noise(1, 6, 9, 12)
-    convolution = Convolution(seeded("heads.weight", (2, 6, kernel, kernel)), seeded("heads.bias", (2,)))
-    wanted = output_of(lambda g: g.apply(convolution, g.input("x", x.shape), "heads"), x=x)
-    found = output_of(lambda g: scattered(g, g.input("x", x.shape), convolution, "heads"), x=x)
-    assert_close(found, wanted, EXACT)
-
-
-@pytest.mark.parametrize("sides", [(4, 7), (32, 128), (33, 128), (64, 128), (1, 5)])
-def test_enlarging(sides: tuple[int, int]) -> None:
-    x = noise(1, 3, sides[0], sides[0])
-    wanted = output_of(lambda g: g.resize(g.input("x", x.shape), sides[1], "large"), x=x)
-    found = output_of(lambda g: interpolation.enlarge(g, g.input("x", x.shape), sides[1], "large"), x=x)
-    assert_close(found, wanted, EXACT)
-
-
-@pytest.mark.parametrize("heads", [1, 2, 5])
-@pytest.mark.parametrize("reduction", [1, 2, 4])
-def test_attention(heads: int, reduction: int) -> None:
-    x = noise(64, 40)
-    found, wanted = (
-        output_of(lambda g, way=way: way(g, g.input("x", x.shape), "attn", heads, reduction), x=x)  # type: ignore[misc]
-        for way in (attention.attention, plain.attention)
-    )
-    assert np.ptp(wanted) > 0.5
-    assert_close(found, wanted, EXACT)
-
-
-def test_attention_by_hand() -> None:
-    """Each query's scores over all keys, written out."""
-    x, heads, d = noise(9, 6), 2, 6
-    q, kv, out = (
-        Linear(seeded(f"a.{part}.weight", (n, d)), seeded(f"a.{part}.bias", (n,)))
-        for part, n in (("q", d), ("kv", 2 * d), ("proj", d))
-    )
-    query, both = x @ q.weight.T + q.bias, x @ kv.weight.T + kv.bias
-    mixed = np.zeros((9, d))
-    for head in range(heads):
-        at = slice(head * 3, head * 3 + 3)
-        scores = np.exp(query[:, at] @ both[:, :d][:, at].T / np.sqrt(3))
-        mixed[:, at] = scores / scores.sum(1, keepdims=True) @ both[:, d:][:, at]
-    wanted = (mixed @ out.weight.T + out.bias).astype(np.float32)
-    assert_close(output_of(lambda g: attention.attention(g, g.input("x", x.shape), "a", heads, 1), x=x), wanted, EXACT)
-
-
-def test_the_feed_forward_part() -> None:
-    x = noise(49, 12)
-    wanted = output_of(lambda g: plain.mix_ffn(g, g.input("x", x.shape), "mlp"), x=x)
-    assert_close(output_of(lambda g: mit.mix_ffn(g, g.input("x", x.shape), "mlp"), x=x), wanted, EXACT)
 
 
 def test_gelu_is_the_exact_one() -> None:
@@ -441,10 +304,18 @@ def test_models_are_valid_and_named(both: dict[str, onnx.ModelProto]) -> None:
         assert len(set(names)) == len(names)
 
 
-def test_inputs_and_outputs(variant: str, both: dict[str, onnx.ModelProto]) -> None:
-    side = graphs.VARIANTS[variant].side
+def test_inputs_and_outputs_of_ritm(ritm: Case) -> None:
+    graph = ritm.networks["segmentor"].graph
+    assert list(ritm.networks) == list(ritm.plain) == ["segmentor"]
+    assert shapes_of(graph.input) == {"image": (1, 3, 400, 400), "maps": (1, 3, 400, 400)}
+    assert shapes_of(graph.output) == {"logits": (1, 1, 100, 100)}
+
+
+@pytest.mark.parametrize("variant", SMALL)
+def test_inputs_and_outputs(variant: str) -> None:
+    parameters, side = random_parameters(variant), graphs.VARIANTS[variant].side
     plane, context = (1, 1, 256, 256), (1, 32, side // 4, side // 4)
-    segmentor, refiner = both["segmentor"].graph, both["refiner"].graph
+    segmentor, refiner = graphs.segmentor(parameters, variant).graph, graphs.refiner(parameters, variant).graph
     assert shapes_of(segmentor.input) == {"image": (1, 3, side, side), "maps": (1, 3, side, side)}
     assert shapes_of(segmentor.output) == {"logits": plane, "context": context}
     assert shapes_of(refiner.input) == {
@@ -502,7 +373,7 @@ IDLE = 5_089, 33  # parameters of SegFormer's maps_transform and feature_gate, w
 
 def test_plain_networks_cost_what_published_ones_do(case: Case) -> None:
     """Counted by running the published code; the paper's figures are up to 1.3 % (Refiner: 30 %) above."""
-    segmentor, refiner = count.total(case.plain_segmentor), count.total(case.plain_refiner)
+    segmentor, refiner = (count.total(case.plain[name]) for name in ("segmentor", "refiner"))
     counted = COUNTED[case.variant]
     assert segmentor.multiply_adds / 1e9 == pytest.approx(counted[0], abs=0.0006)
     assert refiner.multiply_adds / 1e9 == pytest.approx(counted[1], abs=0.0001)
@@ -511,12 +382,12 @@ def test_plain_networks_cost_what_published_ones_do(case: Case) -> None:
 
 
 def test_short_networks_cost_less(case: Case) -> None:
-    """The Refiner's growing by matrix products counts; what it replaces does not."""
+    """What puts the Refiner's context in another layout counts; the resizing that it helps does not."""
     saved = {"hrnet18s": 0.23, "hrnet32": 0.25, "segformerb0": 0.54, "segformerb3": 0.32}[case.variant.split("-")[0]]
-    segmentor, refiner = count.total(case.segmentor), count.total(case.refiner)
+    segmentor, refiner = (count.total(case.networks[name]) for name in ("segmentor", "refiner"))
     assert segmentor.multiply_adds < (1 - saved) * COUNTED[case.variant][0] * 1e9
-    grown = 32 * (128 * 32 * 32 + 128 * 32 * 128) if graphs.VARIANTS[case.variant].side == 128 else 0
-    assert refiner.multiply_adds - grown < COUNTED[case.variant][1] * 1e9
+    blocked = (32 * graphs.VARIANTS[case.variant].side // 4) ** 2
+    assert refiner.multiply_adds - blocked < COUNTED[case.variant][1] * 1e9
     assert segmentor.parameters + refiner.parameters < sum(COUNTED[case.variant][2:])
 
 
@@ -579,16 +450,20 @@ def test_every_parameter_of_a_published_checkpoint_is_used_or_accepted(name: str
         (SegFormer(widths=(2, 4, 10, 16), depths=(1, 1, 1, 1), channels=4), 1),
     ],
 )
-def test_each_parameter_matters(net: HRNet | SegFormer, step: int) -> None:
+@pytest.mark.parametrize("method", ["focalclick", "ritm"])
+def test_each_parameter_matters(net: HRNet | SegFormer, step: int, method: str) -> None:
     """In a small net of each family, changing one parameter changes the bytes of a network."""
     rng = np.random.default_rng(7)
-    parameters = {name: draw(rng, name, shape).astype(np.float64) for name, shape in graphs.both_ask_for(net).items()}
+    asked = graphs.asks(method, net)
+    parameters = {name: draw(rng, name, shape).astype(np.float64) for name, shape in asked.items()}
 
     def content(given: dict[str, NDArray[np.float64]]) -> bytes:
-        segmentor, refiner = (Graph(name, lambda name, shape: given[name]) for name in ("segmentor", "refiner"))
-        graphs.write_segmentor(segmentor, net, 128)
-        graphs.write_refiner(refiner, 128)
-        return segmentor.model().SerializeToString() + refiner.model().SerializeToString()
+        written = []
+        for name, writer in graphs.WRITERS[method].items():
+            g = Graph(name, lambda name, shape: given[name])
+            writer(g, net, 128)
+            written.append(g.model().SerializeToString())
+        return b"".join(written)
 
     whole = content(parameters)
     assert content(dict(parameters)) == whole
@@ -648,7 +523,7 @@ def test_click_parameters_of_the_other_family_are_unknown() -> None:
 
 def test_the_decoder_is_as_wide_as_its_parameters() -> None:
     net, rng = replace(NETS["segformerb0"], channels=48), np.random.default_rng(5)
-    parameters = {name: draw(rng, name, shape) for name, shape in plain.both_ask_for(net).items()}
+    parameters = {name: draw(rng, name, shape) for name, shape in plain.asks("focalclick", net).items()}
     image, maps, *_ = inputs_of("segformerb0-s1")
     found, wanted = (
         run(build(parameters, "segformerb0-s1"), image=image, maps=maps)
@@ -700,13 +575,13 @@ def config(pipeline: object) -> dict[str, Any]:
     return {"class": "isegm.model", "params": {"pipeline_version": {"type": "builtins.str", "value": pipeline}}}
 
 
-@pytest.mark.parametrize("variant_", list(graphs.VARIANTS))
+@pytest.mark.parametrize("variant_", [name for name in graphs.VARIANTS if not name.startswith("ritm-")])
 def test_a_checkpoint_tells_its_variant(variant_: str) -> None:
     assert graphs.variant_of(outline(variant_), config(variant_.split("-")[1])) == variant_
 
 
 def test_a_decoder_of_another_width_is_the_same_variant() -> None:
-    shapes = plain.both_ask_for(replace(NETS["segformerb2"], channels=768))
+    shapes = plain.asks("focalclick", replace(NETS["segformerb2"], channels=768))
     arrays = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
     assert graphs.variant_of(arrays, config("s2")) == "segformerb2-s2"
 
@@ -759,3 +634,107 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     write_model(random_parameters("hrnet18s-s1", 1), "hrnet18s-s1", folder, radius=5, trained="third", licence="none")
     assert focalrt.load(folder).description.trained == "third"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+# ------------------------------------------------------------ RITM: the Segmentor alone, on another side
+
+
+def enlarged(small: Array) -> Array:
+    """(1, 1, n, n) -> (1, 1, 4 n, 4 n), with align_corners."""
+    grow = interpolation.align_corners(small.shape[2], 4 * small.shape[2])
+    return (grow @ small @ grow.T).astype(np.float32)
+
+
+def test_ritm_equals_the_plain_network(ritm: Case) -> None:
+    image, maps, *_ = inputs_of(RITM)
+    found, wanted = (run(networks["segmentor"], image=image, maps=maps) for networks in (ritm.networks, ritm.plain))
+    assert np.ptp(wanted["logits"]) > 0.1
+    assert_close(enlarged(found["logits"]), wanted["logits"], EXACT)
+
+
+def test_ritm_agrees_with_pytorch(ritm: Case, torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recipe's modules know nothing of RITM: its backbone and its click branch, filled with the same parameters."""
+    monkeypatch.syspath_prepend(REPOSITORY / "weights")
+    nets = pytest.importorskip("train.nets", reason="the PyTorch networks in weights/train are not there")
+    parts = {"feature_extractor": nets.hrnet.hrnet18s().eval(), "maps_transform": nets.focalclick.guidance(1, 1, 64)}
+    for prefix, module in parts.items():
+        names = [name for name in ritm.parameters if name.startswith(f"{prefix}.")]
+        state = {name[len(prefix) + 1 :]: torch.from_numpy(ritm.parameters[name]) for name in names}
+        missing, unknown = module.load_state_dict(state, strict=False)
+        assert not unknown
+        assert all("num_batches_tracked" in name for name in missing)
+    image, maps, *_ = inputs_of(RITM)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    with torch.inference_mode():
+        clicks = parts["maps_transform"](torch.from_numpy(maps))
+        logits, _, _ = parts["feature_extractor"]((torch.from_numpy(image) - mean) / std, clicks)
+    assert_close(run(ritm.networks["segmentor"], image=image, maps=maps)["logits"], logits.numpy())
+
+
+def test_ritm_costs_what_is_published(ritm: Case) -> None:
+    """8.96 G counts also two operations for every normalised number and one for every activation, bias and sample."""
+    model = ritm.plain["segmentor"]
+    cost, shapes = count.total(model), all_shapes(model)
+    each = {"BatchNormalization": 2, "Relu": 1, "LeakyRelu": 1, "Resize": 1}
+    others = sum(each.get(node.op_type, 0) * int(np.prod(shapes[node.output[0]])) for node in model.graph.node)
+    biased = [node for node in model.graph.node if node.op_type == "Conv" and len(node.input) == 3]
+    others += sum(int(np.prod(shapes[node.output[0]])) for node in biased)
+    assert (cost.multiply_adds + others) / 1e9 == pytest.approx(8.96, abs=0.005)
+    assert cost.multiply_adds / 1e9 == pytest.approx(8.8515, abs=0.0001)
+    assert cost.parameters / 1e6 == pytest.approx(4.22, abs=0.005)
+    assert count.total(ritm.networks["segmentor"]).multiply_adds < 0.79 * cost.multiply_adds
+
+
+RITM_CONFIG = {"with_prev_mask": True, "use_disks": True, "use_leaky_relu": True, "norm_radius": 5}
+
+
+def ritm_config(**changed: object) -> dict[str, Any]:
+    """As the released training code stores it."""
+    told = RITM_CONFIG | changed
+    parameters = {name: {"type": "builtin", "value": value, "specified": True} for name, value in told.items()}
+    return {"class": "isegm.model.is_hrnet_model.HRNetModel", "params": parameters}
+
+
+@pytest.mark.parametrize("name", ["hrnet18s", "hrnet18", "hrnet32"])
+def test_a_checkpoint_without_a_refiner_is_of_ritm(name: str) -> None:
+    ours, focalclick = outline(f"ritm-{name}"), outline(f"{name}-s1")
+    assert {key: value.shape for key, value in ours.items()} == {
+        key: value.shape for key, value in focalclick.items() if not key.startswith("refiner.")
+    }
+    for told in (ritm_config(), None, {}):
+        assert graphs.variant_of(ours, told) == f"ritm-{name}"
+    assert graphs.variant_of(ours, config("s1")) == f"{name}-s1"  # whose Refiner is lost: it is told which names
+    with pytest.raises(ParameterError, match=r"missing: refiner\."):
+        graphs.segmentor(ours, f"{name}-s1")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("use_disks", False), ("with_prev_mask", False), ("use_leaky_relu", False), ("binary_prev_mask", True)],
+)
+def test_a_network_trained_with_other_maps_is_refused(key: str, value: bool) -> None:
+    with pytest.raises(ParameterError, match=rf"ritm-hrnet18s was trained with {key} = {value}; only.*itermask"):
+        graphs.variant_of(outline(RITM), ritm_config(**{key: value}))
+
+
+def test_only_its_own_backbones_are_of_ritm() -> None:
+    for name in ("hrnet48", "segformerb0"):
+        bare = {key: value for key, value in outline(f"{name}-s1").items() if not key.startswith("refiner.")}
+        with pytest.raises(ParameterError, match=rf"a {name} without a Refiner; RITM's networks are {RITM}, "):
+            graphs.variant_of(bare)
+
+
+def test_ritm_has_no_refiner() -> None:
+    with pytest.raises(ParameterError, match=r"has no refiner: the networks of ritm are segmentor"):
+        graphs.refiner(random_parameters(RITM), RITM)
+    with pytest.raises(ParameterError, match=r"48 unknown: refiner\.image_conv1"):
+        graphs.segmentor(random_parameters("hrnet18s-s1"), RITM)
+
+
+def test_misfits_of_ritm_are_named() -> None:
+    """Such as the maps of networks that do not see the mask before."""
+    parameters: dict[str, NDArray[Any]] = dict(random_parameters(RITM))
+    parameters["maps_transform.0.weight"] = np.zeros((16, 2, 1, 1), np.float32)
+    del parameters["feature_extractor.cls_head.bias"]
+    with pytest.raises(ParameterError, match=r"missing: feature_extractor\.cls_head\.bias.*maps_transform\.0\.weight"):
+        graphs.networks(parameters, RITM)

@@ -10,11 +10,22 @@ import pytest
 
 pytest.importorskip("onnx", reason="the tiny networks are written with onnx, of the test extra")
 
+from command import run
 from onnx import TensorProto, helper
-from tiny_model import blank_network, network, tiny_refiner, tiny_segmentor, write_tiny_model
+from tiny_model import (
+    blank_network,
+    network,
+    tiny_alone,
+    tiny_refiner,
+    tiny_segmentor,
+    write_tiny_model,
+    write_tiny_ritm,
+)
 
 import focalrt
 from focalrt import ModelError, ModelNotFoundError
+from focalrt.evaluation.catalogue import fingerprint, open_method
+from focalrt.networks import Networks, Segmentor
 from focalrt.zoo import shipped_folder
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
@@ -219,6 +230,7 @@ NAN, INFINITY, MISSING = float("nan"), float("inf"), "missing"
 DIGEST = "0" * 64
 WRONG = {
     "format": [0, 2, "1", None, [1], MISSING],
+    "method": ["RITM", "", None, 1, ["focalclick"], {}, True],
     "variant": [None, 5, ["tiny"], MISSING],
     "side": [64, 0, -128, 512, "128", None, [128], 128.5, 128.0, True, MISSING],
     "radius": [-1, 101, "5", None, True, NAN, INFINITY, 10**400, [5], MISSING],
@@ -246,6 +258,113 @@ def test_a_wrong_field(tiny, field, value):
         description[field] = value
     (tiny / "model.json").write_text(json.dumps(description))
     assert_no_model(tiny, str(tiny / "model.json"), field)
+
+
+# ------------------------------------------------------------ a model of RITM
+
+
+def test_a_model_of_ritm_is_one_network(tmp_path):
+    folder = write_tiny_ritm(tmp_path / "tiny")
+    model = focalrt.load(folder, threads=1)
+    assert isinstance(model._networks, Segmentor)
+    assert (model.description.method, model.description.files) == ("ritm", ("segmentor.onnx",))
+    assert (model.description.side, model.description.refiner_radius) == (128, 0)
+    session = model.session(IMAGE)
+    result = session.click(30, 20)
+    assert result.outcome == "written" and result.focus == result.target == (0, 0, 60, 40)
+    assert session.mask[20, 30] and not session.mask.all()
+    session.click(30, 20, False)
+    assert not session.mask[20, 30]
+
+
+def test_a_description_that_tells_no_method_is_of_focalclick(tiny):
+    assert "method" not in json.loads((tiny / "model.json").read_text())
+    model = focalrt.load(tiny, threads=1)
+    assert (model.description.method, model.description.files) == ("focalclick", NETWORKS)
+    assert isinstance(model._networks, Networks)
+
+
+def redescribed(folder, changes):
+    """The folder, some fields of its ``model.json`` changed."""
+    description = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(description | changes))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": "focalclick"},
+        {"side": 64},
+        {"side": 300},
+        {"side": 512},
+        {"side": "400"},
+        {"radius": -1},
+        {"radius": None},
+        {"threshold": 1},
+        {"sha256": {"refiner.onnx": DIGEST}},
+        {"sha256": {"segmentor.onnx": 5}},
+        {"trained": None},
+    ],
+    ids=str,
+)
+def test_a_wrong_field_of_a_model_of_ritm(tmp_path, changes):
+    folder = redescribed(write_tiny_ritm(tmp_path / "tiny"), changes)
+    wrong = next(iter(changes))
+    assert_no_model(folder, "does not describe a model", "refiner_radius" if wrong == "method" else wrong)
+
+
+def test_fields_that_a_model_of_ritm_has_no_use_for(tmp_path):
+    """Old and new tools may write more."""
+    folder = redescribed(write_tiny_ritm(tmp_path / "tiny"), {"refiner_radius": "none", "notes": ["anything"]})
+    assert focalrt.load(folder).description.refiner_radius == 0
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        tiny_segmentor(),
+        tiny_refiner(),
+        tiny_alone(256),
+        blank_network({"image": (1, 3, 128, 128), "maps": (1, 3, 128, 128)}, {"logits": (1, 1, 128, 128)}),
+        blank_network({"image": (1, 3, 128, 128), "maps": (1, 4, 128, 128)}, {"logits": (1, 1, 32, 32)}),
+        blank_network({"image": (1, 3, 128, 128), "maps": (1, 3, 128, 128)}, {"mask": (1, 1, 32, 32)}),
+    ],
+    ids=["a FocalClick Segmentor", "a Refiner", "another side", "large logits", "four maps", "no logits"],
+)
+def test_a_network_that_is_not_ritms(tmp_path, network):
+    folder = write_tiny_ritm(tmp_path / "tiny", network=network)
+    assert_no_model(folder, str(folder / "segmentor.onnx"), "not the network expected", "maps")
+
+
+def test_networks_of_one_method_are_not_taken_for_the_others(tmp_path, tiny):
+    ritm = write_tiny_ritm(tmp_path / "ritm")
+    with pytest.raises(ModelError, match="holds a model of ritm; here one of focalclick is needed"):
+        Networks(ritm)
+    with pytest.raises(ModelError, match="holds a model of focalclick; here one of ritm is needed"):
+        Segmentor(tiny)
+
+
+@pytest.mark.usefixtures("two_shipped")
+def test_a_model_of_ritm_is_listed_with_the_others(tmp_path):
+    folder = write_tiny_ritm(tmp_path / "mine" / "ritm", side=400)
+    found = focalrt.installed(tmp_path / "mine")["ritm"]
+    assert found.megabytes == (folder / "segmentor.onnx").stat().st_size / 1e6
+    assert focalrt.load("ritm", models=tmp_path / "mine").description.side == 400
+    done = run(["models", "--models", tmp_path / "mine"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "ritm  (tiny, 0.0 MB)" in done.stdout
+
+
+def test_a_model_of_ritm_can_be_evaluated_and_its_parts_cannot(tmp_path):
+    folder = write_tiny_ritm(tmp_path / "tiny")
+    method = open_method(str(folder), "auto", 1)
+    assert method.session(IMAGE).click(30, 20, True).outcome == "written"
+    assert len(fingerprint(str(folder))) == 64
+    open_method(f"look-again:{folder}", "auto", 1).session(IMAGE).click(30, 20, True)
+    for kind in ("coarse", "whole", "soft", "published"):
+        with pytest.raises(ModelError, match="here one of focalclick is needed"):
+            open_method(f"{kind}:{folder}", "auto", 1)
 
 
 # ------------------------------------------------------------ names and folders

@@ -1,4 +1,4 @@
-"""A model folder of the right signature in a few kilobytes: for everything that reads files or starts a process.
+"""Model folders of the right signature in a few kilobytes: for everything that reads files or starts a process.
 
 The Segmentor raises the previous mask in a square about each positive click and lowers it about each negative one; the
 Refiner returns its logits, tilted by the photo. Not trained, but every input has a say in the output.
@@ -39,6 +39,40 @@ def write_tiny_model(folder, side=128, **networks):
     }
     (folder / "model.json").write_text(json.dumps(description))
     return folder
+
+
+def write_tiny_ritm(folder, side=128, network=None):
+    """Writes the two files of a model of RITM: the tiny Segmentor, its logits left small, or another network.
+
+    Returns the folder.
+    """
+    content = (network or tiny_alone(side)).SerializeToString()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "segmentor.onnx").write_bytes(content)
+    description = {
+        "format": 1,
+        "method": "ritm",
+        "variant": "tiny",
+        "side": side,
+        "radius": 5,
+        "threshold": 0.5,
+        "sha256": {"segmentor.onnx": hashlib.sha256(content).hexdigest()},
+        "trained": "not at all",
+        "licence": "none",
+    }
+    (folder / "model.json").write_text(json.dumps(description))
+    return folder
+
+
+def tiny_alone(side=128):
+    """Image, maps (1, 3, S, S) -> logits (1, 1, S/4, S/4)."""
+    model = tiny_segmentor(side)
+    window = {"kernel_shape": [4, 4], "strides": [4, 4]}
+    nodes = [node for node in model.graph.node if node.output[0] in ("near", "all", "small")]
+    nodes.append(helper.make_node("AveragePool", ["small"], ["logits"], **window))
+    constants = {array.name: numpy_helper.to_array(array) for array in model.graph.initializer[:2]}
+    inputs = {"image": (1, 3, side, side), "maps": (1, 3, side, side)}
+    return network(nodes, inputs, {"logits": (1, 1, side // 4, side // 4)}, constants)
 
 
 def tiny_segmentor(side=128):

@@ -2,7 +2,7 @@
 
     NAME, FOLDER            a model, as for :func:`focalrt.load`
     coarse:MODEL            the same without the Refiner
-    whole:MODEL             the Segmentor on the whole image: no crops, no Refiner, no merge (what RITM does)
+    whole:MODEL             the Segmentor on the whole image: no crops, no Refiner, no merge
     soft:MODEL              the networks see the previous probabilities in place of the mask
     look-again:MODEL        a small first mask is looked at a second time, from nearer
     published:MODEL         the released code's inference, quirks included
@@ -28,7 +28,7 @@ from ..checks import check_policy
 from ..errors import EvaluationError, ModelNotFoundError
 from ..merge import Policy
 from ..model import Model
-from ..networks import Networks, read_description
+from ..networks import Networks, load_networks, read_description
 from ..zoo import find
 from . import parts
 from .grabcut import GrabCut
@@ -53,10 +53,10 @@ class Merging:
 
 
 WITH_POLICY: dict[str, Callable[[Path, int, Policy], Method]] = {
-    "": lambda folder, threads, merge: Merging(Model(Networks(folder, threads)), merge),
+    "": lambda folder, threads, merge: Merging(Model(load_networks(folder, threads)), merge),
     "coarse": lambda folder, threads, merge: Merging(Model(parts.Coarse(folder, threads)), merge),
     "soft": lambda folder, threads, merge: parts.Soft(Networks(folder, threads), merge),
-    "look-again": lambda folder, threads, merge: parts.LookAgain(Model(Networks(folder, threads)), merge),
+    "look-again": lambda folder, threads, merge: parts.LookAgain(Model(load_networks(folder, threads)), merge),
 }
 WITHOUT_POLICY: dict[str, Callable[[Path, int], Method]] = {
     "whole": lambda folder, threads: parts.WholeImage(Networks(folder, threads)),

@@ -131,7 +131,9 @@ class SoftSession:
             law = taps.align_corners if self._networks.side == GRID else taps.halved
             rows, columns = (law(length, self._networks.side) for length in (target.height, target.width))
             crop = np.ascontiguousarray(session.probability()[target.slices])
-            self._networks.previous = sample_planes(crop[None], *rows, *columns)[0]
+            previous = np.empty((1, self._networks.side, self._networks.side), np.float32)
+            sample_planes(crop[None], *rows, *columns, previous)
+            self._networks.previous = previous[0]
         session.click(x, y, positive)
 
 

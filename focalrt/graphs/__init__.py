@@ -1,35 +1,54 @@
-"""Trained parameters -> the two ONNX models of a variant.
+"""Trained parameters -> the ONNX models of a variant.
 
-Parameters are arrays by name, with the names and shapes of published FocalClick checkpoints: one mapping
-fills both networks. Needs ``onnx`` (the ``convert`` extra); nothing that runs a model imports this package.
+Parameters are arrays by name, with the names and shapes of published checkpoints: one mapping fills all of a variant's
+networks. Needs ``onnx`` (the ``convert`` extra); nothing that runs a model imports this package.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeAlias
 
 import onnx
 
+from ..errors import ParameterError
 from .builder import Graph
 from .parameters import Parameters, Shape, Source, asked_for
 from .refiner import refiner as write_refiner
 from .segmentor import Backbone
+from .segmentor import alone as write_alone
 from .segmentor import segmentor as write_segmentor
-from .variants import SIDES, VARIANTS, Variant, filled, known, variant_of
+from .variants import FOCALCLICK, RITM, VARIANTS, Variant, filled, known, variant_of
 
-__all__ = ["VARIANTS", "Variant", "expected", "refiner", "segmentor", "variant_of"]
+__all__ = ["VARIANTS", "Variant", "expected", "networks", "refiner", "segmentor", "variant_of"]
+
+Writer: TypeAlias = Callable[[Graph, Backbone, int], None]
+"""Writes a network around a backbone, for an input of that side."""
+
+WRITERS: dict[str, dict[str, Writer]] = {
+    FOCALCLICK: {"segmentor": write_segmentor, "refiner": lambda g, _, side: write_refiner(g, side)},
+    RITM: {"segmentor": write_alone},
+}
+ANY_SIDE = 128  # no parameter's shape hangs on the side
+
+
+def networks(parameters: Parameters, variant: str) -> dict[str, onnx.ModelProto]:
+    """Every network of the variant, by name: :func:`segmentor` and, for FocalClick's, :func:`refiner`.
+
+    Raises ParameterError.
+    """
+    return {name: written(parameters, variant, name) for name in WRITERS[known(variant).method]}
 
 
 def segmentor(parameters: Parameters, variant: str) -> onnx.ModelProto:
     """The Segmentor (SPEC sections 1, 2 and 8). Raises ParameterError.
 
     image: RGB in [0, 1], (1, 3, S, S). maps: previous mask, positive and negative disks, (1, 3, S, S).
-    -> logits (1, 1, 256, 256), and context (1, 32, S/4, S/4), which the Refiner takes after RoIAlign.
+    -> logits (1, 1, 256, 256), and context (1, 32, S/4, S/4), which the Refiner takes after RoIAlign. RITM's, which no
+    Refiner follows -> logits (1, 1, S/4, S/4).
     """
-    net, side, source = filled(parameters, variant, both_ask_for)
-    g = Graph("segmentor", source)
-    write_segmentor(g, net, side)
-    return g.model()
+    return written(parameters, variant, "segmentor")
 
 
 def refiner(parameters: Parameters, variant: str) -> onnx.ModelProto:
@@ -39,23 +58,31 @@ def refiner(parameters: Parameters, variant: str) -> onnx.ModelProto:
     (1, 32, S/4, S/4) and logits (1, 1, 256, 256): the Segmentor's, RoIAligned.
     -> refined and boundary logits, (1, 1, 256, 256) each.
     """
-    _, side, source = filled(parameters, variant, both_ask_for)
-    g = Graph("refiner", source)
-    write_refiner(g, side)
+    return written(parameters, variant, "refiner")
+
+
+def written(parameters: Parameters, variant: str, name: str) -> onnx.ModelProto:
+    """One network of the variant. Raises ParameterError."""
+    (net, side, _, method), source = filled(parameters, variant, asks)
+    if name not in WRITERS[method]:
+        raise ParameterError(f"{variant} has no {name}: the networks of {method} are {', '.join(WRITERS[method])}")
+    g = Graph(name, source)
+    WRITERS[method][name](g, net, side)
     return g.model()
 
 
 def expected(variant: str) -> dict[str, Shape]:
-    """Name and shape of every parameter that the two networks use. Raises ParameterError."""
-    return dict(both_ask_for(known(variant).net))
+    """Name and shape of every parameter that the variant's networks use. Raises ParameterError."""
+    net, _, _, method = known(variant)
+    return dict(asks(method, net))
 
 
 @lru_cache(maxsize=16)
-def both_ask_for(net: Backbone) -> dict[str, Shape]:
-    """What both networks ask for while they are written; no shape hangs on the side."""
+def asks(method: str, net: Backbone) -> dict[str, Shape]:
+    """What the networks ask for while they are written."""
 
     def write(source: Source) -> None:
-        write_segmentor(Graph("segmentor", source), net, SIDES["s1"])
-        write_refiner(Graph("refiner", source), SIDES["s1"])
+        for name, writer in WRITERS[method].items():
+            writer(Graph(name, source), net, ANY_SIDE)
 
     return asked_for(write)

@@ -15,24 +15,31 @@ REDUCED_EPSILON = 1e-5
 
 
 def attention(g: Graph, x: Value, name: str, heads: int, reduction: int) -> Value:
-    """Tokens (n, d) -> (n, d): softmax(q kT / sqrt(d / heads)) v, k and v of a map ``reduction`` times smaller a side.
+    """Tokens (n, d) -> (n, d): softmax(q kT / sqrt(d / heads)) v, keys and values of a smaller map.
+
+    That map's side is ``reduction`` times smaller.
+    """
+    n, d = x.shape
+    small = reduced(g, x, name, reduction)
+    to_query, to_key, to_value, last = layers(g, name, d, heads)
+    query = by_head(g, g.project(to_query, x, f"{name}.q"), heads)
+    key = g.project_to_channels(to_key, small, f"{name}.k")
+    value = by_head(g, g.project(to_value, small, f"{name}.v"), heads)
+    transposed = g.reshape(key, (heads, d // heads, small.shape[0]), f"{name}.k.by_head")
+    weights = g.softmax(g.matmul(query, transposed, f"{name}.scores"))
+    mixed = g.transpose(g.matmul(weights, value, f"{name}.mixed"), (1, 0, 2), f"{name}.joined")
+    return g.project(last, g.reshape(mixed, (n, d), f"{name}.rows"), f"{name}.proj")
+
+
+def layers(g: Graph, name: str, d: int, heads: int) -> tuple[Linear, Linear, Linear, Linear]:
+    """Queries, keys, values, and the layer after the product with the values.
 
     The scale is in q. k's bias adds the same to all scores of a query: softmax does not see it. The weights sum to 1,
     so v's bias passes through them unchanged and is in the last layer's.
     """
-    n, d = x.shape
-    small = reduced(g, x, name, reduction)
-    to_query, to_keys_and_values = g.linear(f"{name}.q", d, d), g.linear(f"{name}.kv", 2 * d, d)
-    to_key, to_value = to_keys_and_values.halves()
-    out = g.linear(f"{name}.proj", d, d)
-    query = by_head(g, g.project(to_query.scaled((d // heads) ** -0.5), x, f"{name}.q"), heads)
-    key = g.project_to_channels(to_key.unbiased(), small, f"{name}.k")
-    value = by_head(g, g.project(to_value.unbiased(), small, f"{name}.v"), heads)
-    transposed = g.reshape(key, (heads, d // heads, small.shape[0]), f"{name}.k.by_head")
-    weights = g.softmax(g.matmul(query, transposed, f"{name}.scores"))
-    mixed = g.transpose(g.matmul(weights, value, f"{name}.mixed"), (1, 0, 2), f"{name}.joined")
-    last = out.of_shifted(to_value.bias)
-    return g.project(last, g.reshape(mixed, (n, d), f"{name}.rows"), f"{name}.proj")
+    query, (key, value) = g.linear(f"{name}.q", d, d), g.linear(f"{name}.kv", 2 * d, d).halves()
+    last = g.linear(f"{name}.proj", d, d).of_shifted(value.bias)
+    return query.scaled((d // heads) ** -0.5), key.unbiased(), value.unbiased(), last
 
 
 def reduced(g: Graph, x: Value, name: str, reduction: int) -> Value:

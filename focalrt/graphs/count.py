@@ -44,9 +44,14 @@ def by_stage(model: onnx.ModelProto) -> dict[str, Cost]:
     for node in model.graph.node:
         spend(node.name, multiply_adds(node, shapes), 0)
     for array in model.graph.initializer:
-        if not array.name.startswith(FIXED) and not array.name.endswith(STATISTICS):
+        if is_trained(array):
             spend(array.name, 0, prod(array.dims))
     return {stage: cost for stage, cost in costs.items() if any(cost)}
+
+
+def is_trained(array: onnx.TensorProto) -> bool:
+    """Whether an initializer holds trained numbers, or such as they were folded into."""
+    return not array.name.startswith(FIXED) and not array.name.endswith(STATISTICS)
 
 
 def multiply_adds(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int:

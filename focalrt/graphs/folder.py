@@ -13,7 +13,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from . import VARIANTS, refiner, segmentor
+from . import VARIANTS, networks
+from .variants import FOCALCLICK
 
 
 def write_model(
@@ -25,23 +26,25 @@ def write_model(
     trained: str,
     licence: str,
 ) -> None:
-    """Writes ``segmentor.onnx``, ``refiner.onnx`` and ``model.json``; the folder appears whole or stays as it was.
+    """Writes an ONNX file for every network and ``model.json``; the folder appears whole or stays as it was.
 
-    parameters: by published names, as for :func:`focalrt.graphs.segmentor`. radius: of the Segmentor's disks, as
+    parameters: by published names, as for :func:`focalrt.graphs.networks`. radius: of the Segmentor's disks, as
     trained. trained, licence: texts for ``model.json``. Raises ParameterError.
     """
-    networks = {
-        "segmentor.onnx": segmentor(parameters, variant).SerializeToString(deterministic=True),
-        "refiner.onnx": refiner(parameters, variant).SerializeToString(deterministic=True),
+    contents = {
+        f"{name}.onnx": model.SerializeToString(deterministic=True)
+        for name, model in networks(parameters, variant).items()
     }
+    method = VARIANTS[variant].method
     description = {
         "format": 1,
+        "method": method,
         "variant": variant,
         "side": VARIANTS[variant].side,
         "radius": radius,
-        "refiner_radius": 5,
+        **({"refiner_radius": 5} if method == FOCALCLICK else {}),
         "threshold": 0.5,
-        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in networks.items()},
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
         "trained": trained,
         "licence": licence,
     }
@@ -49,7 +52,7 @@ def write_model(
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
-        for name, content in networks.items():
+        for name, content in contents.items():
             (part / name).write_bytes(content)
         (part / "model.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
         part.chmod(0o755)

@@ -14,7 +14,7 @@ import numpy as np
 from . import ocr
 from .builder import Graph, Value
 from .parameters import Convolution, Parameters
-from .segmentor import STD
+from .segmentor import of_centred
 
 STEM = 64
 SLOPE = 0.2  # of the click branch's LeakyReLU
@@ -38,10 +38,10 @@ class HRNet:
         """Of the feature."""
         return 2 * self.keys
 
-    def coarse(self, g: Graph, image: Value, maps: Value, heads: Convolution) -> Value:
+    def coarse(self, g: Graph, image: Value, maps: Value, heads: Convolution, name: str) -> Value:
         """Centred image and maps (1, 3, S, S) -> the heads' outputs (1, .., S/4, S/4)."""
         x = layer1(g, stem(g, image, maps), self.blocks)
-        return g.apply(heads, ocr.feature(g, branches(g, x, self), self.keys), "heads")
+        return g.apply(heads, ocr.feature(g, branches(g, x, self), self.keys), name)
 
     def fitted(self, parameters: Parameters) -> HRNet:
         """This net: its name tells all of its shapes."""
@@ -63,11 +63,9 @@ def count(parameters: Parameters, name: str) -> int:
 
 def stem(g: Graph, image: Value, maps: Value) -> Value:
     """Centred image, maps (1, 3, S, S) -> (1, 64, S/4, S/4); the clicks enter after the first convolution."""
-    first = g.learnt(f"{NET}.conv1", STEM, 3, 3, norm=f"{NET}.bn1").of_scaled(1 / STD)
+    first = of_centred(g.learnt(f"{NET}.conv1", STEM, 3, 3, norm=f"{NET}.bn1"))
     x = g.relu(g.apply(first, image, f"{NET}.conv1", stride=2))
-    scale = np.abs(g.parameter("maps_transform.3.scale", (1,)))
-    second = g.learnt("maps_transform.2", STEM, 16, 3, bias=True).scaled(scale)
-    of_maps = g.apply(second, clicks(g, maps), "maps_transform.2", stride=2)
+    of_maps = g.apply(scaled(g), clicks(g, maps), "maps_transform.2", stride=2)
     x = g.add(x, of_maps, "clicks.added")
     return g.relu(g.conv(x, f"{NET}.conv2", STEM, 3, 2, norm=f"{NET}.bn2"))
 
@@ -76,6 +74,12 @@ def clicks(g: Graph, maps: Value) -> Value:
     """Maps (1, 3, S, S) -> (1, 16, S, S)."""
     x = g.conv(maps, "maps_transform.0", 16, bias=True)
     return g.node("LeakyRelu", [x], "maps_transform.1", x.shape, alpha=SLOPE)
+
+
+def scaled(g: Graph) -> Convolution:
+    """The click branch's last convolution, times the absolute value of its learnt scale."""
+    scale = np.abs(g.parameter("maps_transform.3.scale", (1,)))
+    return g.learnt("maps_transform.2", STEM, 16, 3, bias=True).scaled(scale)
 
 
 def layer1(g: Graph, x: Value, blocks: int) -> Value:

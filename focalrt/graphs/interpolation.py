@@ -1,14 +1,11 @@
-"""Bilinear interpolation as matrices, for where its products can be joined with others or are faster than Resize."""
+"""Bilinear interpolation as matrices, for where its products can be joined with others."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .builder import Graph, Value
-
 Matrix = NDArray[np.float64]
-LARGEST = 32  # side up to which two matrix products are faster than ONNX Runtime's Resize (measured)
 
 
 def align_corners(inputs: int, outputs: int) -> Matrix:
@@ -31,13 +28,3 @@ def shifted(matrix: Matrix, rows: int) -> Matrix:
     """Row i is the matrix's row i + rows, or zero outside of it."""
     count = len(matrix)
     return np.pad(matrix, ((count, count), (0, 0)))[count + rows : 2 * count + rows]
-
-
-def enlarge(g: Graph, x: Value, side: int, name: str) -> Value:
-    """Resizing with align_corners of maps (1, c, n, n), by whatever is faster at that size."""
-    inputs = x.shape[2]
-    if inputs > LARGEST:
-        return g.resize(x, side, name)
-    grow = align_corners(inputs, side)
-    tall = g.matmul(g.fixed(f"rows.{inputs}to{side}", grow), x, f"{name}.rows")
-    return g.matmul(tall, g.fixed(f"columns.{inputs}to{side}", grow.T), name)

@@ -17,20 +17,14 @@ FUSION = f"{NET}.ocr_distri_head.conv_bn_dropout"
 
 
 def feature(g: Graph, xs: list[Value], keys: int) -> Value:
-    """The branches, sides n, n/2, n/4, n/8, -> the feature (1, 2k, n, n).
-
-    With one object region the attention to regions is 1, so the context is one vector per image and its half of the
-    last convolution is a bias.
-    """
+    """The branches, sides n, n/2, n/4, n/8, -> the feature (1, 2k, n, n)."""
     width, merged, wide = 2 * keys, sum(x.shape[1] for x in xs), widened(g, xs)
     ocr, aux = f"{NET}.conv3x3_ocr", f"{NET}.aux_head"
     of_ocr = g.learnt(f"{ocr}.0", width, merged, 3, bias=True, norm=f"{ocr}.1")
     of_aux = g.learnt(f"{aux}.0", merged, merged, bias=True, norm=f"{aux}.1")
     x = g.relu(of_merged(g, of_ocr, wide, f"{ocr}.0"))
     logits = g.conv(g.relu(of_merged(g, of_aux, wide, f"{aux}.0")), f"{aux}.3", 1, bias=True)
-    of_context, of_features = g.learnt(f"{FUSION}.0", width, 2 * width, norm=f"{FUSION}.1.0").split([width, width])
-    offset = g.apply(of_context, context(g, object_region(g, x, logits), keys), f"{FUSION}.0.context")
-    return g.relu(g.add(g.apply(of_features, x, f"{FUSION}.0.features"), offset, FUSION))
+    return with_context(g, x, object_region(g, x, logits), keys)
 
 
 def widened(g: Graph, xs: list[Value]) -> list[Value]:
@@ -82,8 +76,19 @@ def object_region(g: Graph, x: Value, logits: Value) -> Value:
     return g.reshape(g.matmul(rows, column, "object_region.mean"), (1, channels, 1, 1), "object_region")
 
 
+def with_context(g: Graph, x: Value, region: Value, keys: int) -> Value:
+    """1x1 convolution, normalisation and ReLU of the context beside the features ``x`` (1, 2k, n, n), in their shape.
+
+    The context is one vector per image, so its half of the convolution is a bias.
+    """
+    width = 2 * keys
+    of_context, of_features = g.learnt(f"{FUSION}.0", width, 2 * width, norm=f"{FUSION}.1.0").split([width, width])
+    offset = g.apply(of_context, context(g, region, keys), f"{FUSION}.0.context")
+    return g.relu(g.add(g.apply(of_features, x, f"{FUSION}.0.features"), offset, FUSION))
+
+
 def context(g: Graph, region: Value, keys: int) -> Value:
-    """What a position learns from the region (1, 2k, 1, 1), in the same shape."""
+    """What every position learns from the one region (1, 2k, 1, 1), in the same shape: attention's weight is 1."""
     x = project(g, region, f"{CONTEXT}.f_down", keys)
     return project(g, x, f"{CONTEXT}.f_up", 2 * keys)
 

@@ -1,10 +1,12 @@
-"""The networks without any shortcut of SPEC section 8, as sections 1 to 3 tell them: what the others must equal.
+"""The networks without any shortcut of SPEC section 8, as published: what the others must equal.
 
 They hold the layers that published checkpoints were trained with, dead ones included, so they also tell what a click
 costs there. Nothing ships them.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import onnx
@@ -19,7 +21,7 @@ from .parameters import EPSILON, Parameters, Shape, Source, asked_for
 from .refiner import details, xception
 from .segformer import SegFormer
 from .segmentor import CONTEXT, MEAN, STD
-from .variants import SIDES, Net, filled, known
+from .variants import FOCALCLICK, RITM, SIDES, Net, filled, known
 
 
 class PlainGraph(Graph):
@@ -50,51 +52,75 @@ class PlainGraph(Graph):
         return self.node("Mul", [x, factor], name, x.shape)
 
 
+def networks(parameters: Parameters, variant: str) -> dict[str, onnx.ModelProto]:
+    """Every network of the variant, by name: :func:`segmentor` and, for FocalClick's, :func:`refiner`.
+
+    Raises ParameterError.
+    """
+    return {name: written(parameters, variant, name) for name in WRITERS[known(variant).method]}
+
+
 def segmentor(parameters: Parameters, variant: str) -> onnx.ModelProto:
-    """Image, maps (1, 3, S, S) -> logits (1, 1, 256, 256), feature (1, c, S/4, S/4). Raises ParameterError."""
-    net, side, source = filled(parameters, variant, both_ask_for)
-    g = PlainGraph("segmentor", source)
-    write_segmentor(g, net, side)
-    return g.model()
+    """Image, maps (1, 3, S, S) -> logits (1, 1, 256, 256), feature (1, c, S/4, S/4); RITM's -> logits (1, 1, S, S).
+
+    Raises ParameterError.
+    """
+    return written(parameters, variant, "segmentor")
 
 
 def refiner(parameters: Parameters, variant: str) -> onnx.ModelProto:
     """Image (1, 3, 256, 256), disks (1, 2, 256, 256), feature (1, c, S/4, S/4), logits (1, 1, 256, 256) -> refined and
     boundary logits (1, 1, 256, 256). Raises ParameterError.
     """
-    net, side, source = filled(parameters, variant, both_ask_for)
-    g = PlainGraph("refiner", source)
-    write_refiner(g, net, side)
+    return written(parameters, variant, "refiner")
+
+
+def written(parameters: Parameters, variant: str, name: str) -> onnx.ModelProto:
+    """One network of the variant. Raises ParameterError."""
+    (net, side, _, method), source = filled(parameters, variant, asks)
+    g = PlainGraph(name, source)
+    WRITERS[method][name](g, net, side)
     return g.model()
 
 
 def expected(variant: str) -> dict[str, Shape]:
-    """Name and shape of every parameter of the two networks, dead ones included. Raises ParameterError."""
-    return both_ask_for(known(variant).net)
+    """Name and shape of every parameter of the networks, dead ones included. Raises ParameterError."""
+    net, _, _, method = known(variant)
+    return asks(method, net)
 
 
-def both_ask_for(net: Net) -> dict[str, Shape]:
-    """What both networks ask for while they are written; no shape hangs on the side."""
+def asks(method: str, net: Net) -> dict[str, Shape]:
+    """What the networks ask for while they are written; no shape hangs on the side."""
 
     def write(source: Source) -> None:
-        write_segmentor(PlainGraph("segmentor", source), net, SIDES["s1"])
-        write_refiner(PlainGraph("refiner", source), net, SIDES["s1"])
+        for name, writer in WRITERS[method].items():
+            writer(PlainGraph(name, source), net, SIDES["s1"])
 
     return asked_for(write)
 
 
 def write_segmentor(g: PlainGraph, net: Net, side: int) -> None:
-    """The image is normalised first."""
+    """The feature is an output, for the Refiner."""
+    feature = write_feature(g, net, side)
+    g.output(g.resize(g.conv(feature, net.prediction, 1, bias=True), GRID, "logits"))
+    g.output(g.node("Identity", [feature], "feature", feature.shape))
+
+
+def write_alone(g: PlainGraph, net: Net, side: int) -> None:
+    """The logits are as large as the image."""
+    feature = write_feature(g, net, side)
+    g.output(g.resize(g.conv(feature, net.prediction, 1, bias=True), side, "logits"))
+
+
+def write_feature(g: PlainGraph, net: Net, side: int) -> Value:
+    """Image, maps (1, 3, side, side) -> (1, c, side/4, side/4). The image is normalised first."""
     image, maps = g.input("image", (1, 3, side, side)), g.input("maps", (1, 3, side, side))
     mean, std = (g.fixed(name, array[:, None, None]) for name, array in (("mean", MEAN), ("std", STD)))
     centred = g.node("Sub", [image, mean], "image.centred", image.shape)
     normalised = g.node("Div", [centred, std], "image.normalised", image.shape)
     if isinstance(net, HRNet):
-        feature = hrnet_feature(g, net, normalised, maps)
-    else:
-        feature = segformer_feature(g, net, normalised, maps)
-    g.output(g.resize(g.conv(feature, net.prediction, 1, bias=True), GRID, "logits"))
-    g.output(g.node("Identity", [feature], "feature", feature.shape))
+        return hrnet_feature(g, net, normalised, maps)
+    return segformer_feature(g, net, normalised, maps)
 
 
 # HRNet
@@ -213,3 +239,9 @@ def write_refiner(g: PlainGraph, net: Net, side: int) -> None:
 def head(g: PlainGraph, x: Value, part: str, output: str) -> Value:
     """(1, 32, 128, 128) -> (1, 1, 256, 256)."""
     return g.resize(g.conv(x, f"refiner.{part}", 1, 3, bias=True), GRID, output)
+
+
+WRITERS: dict[str, dict[str, Callable[[PlainGraph, Net, int], None]]] = {
+    FOCALCLICK: {"segmentor": write_segmentor, "refiner": write_refiner},
+    RITM: {"segmentor": write_alone},
+}

@@ -16,7 +16,7 @@ from .builder import Graph, Value
 from .interpolation import half_pixel
 from .mit import FIRST_PATCH, NET, embed, levels, mix_ffn, normed_tokens
 from .parameters import Convolution, Linear, Parameters
-from .segmentor import STD
+from .segmentor import of_centred
 
 DECODER = "feature_extractor.decode_head"
 FUSION = f"{DECODER}.linear_fuse"
@@ -33,18 +33,18 @@ class SegFormer:
     prediction = f"{DECODER}.linear_pred"
     unused = ("maps_transform.", "refiner.feature_gate.")  # the clicks have a patch embedding of their own; no gate
 
-    def coarse(self, g: Graph, image: Value, maps: Value, heads: Convolution) -> Value:
+    def coarse(self, g: Graph, image: Value, maps: Value, heads: Convolution, name: str) -> Value:
         """Centred image and maps (1, 3, S, S) -> the heads' outputs (1, .., S/4, S/4)."""
         (kernel, stride), width = FIRST_PATCH, self.widths[0]
-        name = f"{NET}.patch_embed1"
-        first = g.learnt(f"{name}.proj", width, 3, kernel, bias=True).of_scaled(1 / STD)
-        x = normed_tokens(g, g.apply(first, image, f"{name}.proj", stride), name)
+        patches = f"{NET}.patch_embed1"
+        first = of_centred(g.learnt(f"{patches}.proj", width, 3, kernel, bias=True))
+        x = normed_tokens(g, g.apply(first, image, f"{patches}.proj", stride), patches)
         clicks = embed(g, maps, f"{NET}.patch_embed_side1", width, kernel, stride)
         found = levels(g, x, clicks, self, attention, mix_ffn)
         feature = decoded(g, found, self.channels)
-        both = g.project_to_channels(heads.pointwise(), feature, "heads")
+        both = g.project_to_channels(heads.pointwise(), feature, f"{name}.rows")
         side = math.isqrt(feature.shape[0])
-        return g.reshape(both, (1, both.shape[0], side, side), "heads.map")
+        return g.reshape(both, (1, both.shape[0], side, side), name)
 
     def fitted(self, parameters: Parameters) -> SegFormer:
         """With the decoder's width that the parameters have: a size's name does not tell it."""

@@ -26,23 +26,26 @@ NETS: dict[str, Net] = {
     "segformerb4": SegFormer(LARGE, (3, 8, 27, 3), channels=512),
     "segformerb5": SegFormer(LARGE, (3, 6, 40, 3), channels=512),
 }
+FOCALCLICK, RITM = "focalclick", "ritm"
 SIDES = {"s1": 128, "s2": 256}
 RADII = {(HRNet, "s1"): 2, (HRNet, "s2"): 5, (SegFormer, "s1"): 3, (SegFormer, "s2"): 5}
+CROP = 400  # side to which RITM resizes its crop, but on DAVIS (600)
 
 
 class Variant(NamedTuple):
-    """A Segmentor; the side of its input, 128 (S1) or 256 (S2); its disks' radius in published checkpoints."""
+    """A Segmentor; the side of its input; its disks' radius in published checkpoints; the method it is trained for."""
 
     net: Net
     side: int
     radius: int
+    method: str
 
 
 VARIANTS = {
-    f"{name}-{pipeline}": Variant(net, side, RADII[type(net), pipeline])
+    f"{name}-{pipeline}": Variant(net, side, RADII[type(net), pipeline], FOCALCLICK)
     for name, net in NETS.items()
     for pipeline, side in SIDES.items()
-}
+} | {f"ritm-{name}": Variant(NETS[name], CROP, 5, RITM) for name in ("hrnet18s", "hrnet18", "hrnet32")}
 
 
 def known(variant: str) -> Variant:
@@ -53,25 +56,28 @@ def known(variant: str) -> Variant:
 
 
 def filled(
-    parameters: Parameters, variant: str, ask: Callable[[Net], Mapping[str, Shape]]
-) -> tuple[Net, int, Source]:
-    """The variant's net, at the parameters' decoder width; its side; the parameters as ``ask`` says it asks for them.
+    parameters: Parameters, variant: str, ask: Callable[[str, Net], Mapping[str, Shape]]
+) -> tuple[Variant, Source]:
+    """The variant, its net at the parameters' decoder width; the parameters, as ``ask`` tells for a method and a net.
 
     Raises ParameterError.
     """
-    net, side, _ = known(variant)
-    net = net.fitted(parameters)
-    return net, side, fitting(parameters, ask(net), net.unused, variant)
+    found = known(variant)
+    net = found.net.fitted(parameters)
+    return found._replace(net=net), fitting(parameters, ask(found.method, net), net.unused, variant)
 
 
 def variant_of(parameters: Parameters, config: Mapping[str, Any] | None = None) -> str:
     """The variant of a published checkpoint: family and size by its arrays' names and shapes, S1 or S2 by its config.
 
-    parameters: arrays by name. config: what the checkpoint holds beside them. Raises ParameterError where they do not
-    tell: the variant has to be given then.
+    Without a Refiner, and with a config that knows of no pipeline, it is one of RITM's. parameters: arrays by name.
+    config: what the checkpoint holds beside them. Raises ParameterError where they do not tell: the variant has to be
+    given then.
     """
     name = net_of(parameters)
-    pipeline = pipeline_of(config)
+    pipeline = told(config, "pipeline_version")
+    if pipeline is None and not any(parameter.startswith("refiner.") for parameter in parameters):
+        return ritm_of(name, config)
     if not isinstance(pipeline, str) or pipeline not in SIDES:
         names = " or ".join(f"{name}-{known}" for known in SIDES)
         raise ParameterError(
@@ -98,9 +104,35 @@ def net_of(parameters: Parameters) -> str:
     )
 
 
-def pipeline_of(config: Mapping[str, Any] | None) -> Any:
-    """``config["params"]["pipeline_version"]["value"]``, or None where there is no such thing."""
+RITM_INPUT = {"with_prev_mask": True, "binary_prev_mask": False, "use_disks": True, "use_leaky_relu": True}
+
+
+def ritm_of(name: str, config: Mapping[str, Any] | None) -> str:
+    """The RITM variant of a net, where its config tells of the input that the iterative models were trained with.
+
+    Arrays do not tell disks from distance maps. Raises ParameterError.
+    """
+    variant = f"{RITM}-{name}"
+    if variant not in VARIANTS:
+        raise ParameterError(f"this is a {name} without a Refiner; RITM's networks are {', '.join(ritm_variants())}")
+    for key, wanted in RITM_INPUT.items():
+        found = told(config, key)
+        if found not in (None, wanted):
+            raise ParameterError(
+                f"this {variant} was trained with {key} = {found!r}; only the iterative models (itermask), with "
+                f"{key} = {wanted}, are known"
+            )
+    return variant
+
+
+def ritm_variants() -> list[str]:
+    """Names of the variants without a Refiner."""
+    return [name for name, variant in VARIANTS.items() if variant.method == RITM]
+
+
+def told(config: Mapping[str, Any] | None, parameter: str) -> Any:
+    """``config["params"][parameter]["value"]``, or None where there is no such thing."""
     value: Any = config
-    for key in ("params", "pipeline_version", "value"):
+    for key in ("params", parameter, "value"):
         value = value.get(key) if isinstance(value, Mapping) else None
     return value

@@ -19,12 +19,16 @@ class ImageFileError(FocalrtError, ValueError):
     """A file is there but holds no image that can be decoded."""
 
 
+class ImageTooLargeError(ImageFileError):
+    """An image has more bytes or more pixels than its receiver is willing to decode."""
+
+
 class ModelNotFoundError(FocalrtError, FileNotFoundError):
     """No model of that name, or a folder without its files."""
 
 
 class ModelError(FocalrtError, ValueError):
-    """A model's files are damaged, altered, or not a Segmentor and a Refiner of this package."""
+    """A model's files are damaged, altered, or not networks of this package."""
 
 
 class CheckpointError(FocalrtError, ValueError):
@@ -41,6 +45,18 @@ class DatasetError(FocalrtError, ValueError):
 
 class EvaluationError(FocalrtError, ValueError):
     """An evaluation cannot run as asked: an unknown method, a folder that holds another run, a lost worker."""
+
+
+class AnnotationError(FocalrtError, ValueError):
+    """A file of annotations is damaged, of another image, or none at all."""
+
+
+class NoImageError(FocalrtError, RuntimeError):
+    """A predictor is asked for a mask before it has an image."""
+
+
+class NoCounterpartError(FocalrtError, AttributeError):
+    """Code written for another tool asks for something that has no counterpart here."""
 
 
 class MissingExtraError(FocalrtError, ImportError):

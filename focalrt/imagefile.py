@@ -19,7 +19,7 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
 
     Raises OSError where the file cannot be read, ImageFileError where it is no image.
     """
-    return np.ascontiguousarray(decode(path, cv2.IMREAD_COLOR)[..., ::-1])
+    return to_image(Path(path).read_bytes(), repr(os.fspath(path)))
 
 
 def read_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
@@ -27,20 +27,30 @@ def read_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
 
     Raises OSError where the file cannot be read, ImageFileError where it is no image.
     """
-    grey = decode(path, cv2.IMREAD_GRAYSCALE)
+    return to_mask(Path(path).read_bytes(), repr(os.fspath(path)))
+
+
+def to_image(content: bytes, name: str) -> NDArray[np.uint8]:
+    """What :func:`read_image` returns, of a file's content; ``name`` is for the message of an ImageFileError."""
+    return np.ascontiguousarray(decode(content, cv2.IMREAD_COLOR, name)[..., ::-1])
+
+
+def to_mask(content: bytes, name: str) -> NDArray[np.bool_]:
+    """What :func:`read_mask` returns, of a file's content; ``name`` is for the message of an ImageFileError."""
+    grey = decode(content, cv2.IMREAD_GRAYSCALE, name)
     mask: NDArray[np.bool_] = grey > grey.max() / 2
     return mask
 
 
-def decode(path: str | os.PathLike[str], mode: int) -> NDArray[np.uint8]:
-    """The pixels of an image file by OpenCV, which turns them upright."""
-    content = np.frombuffer(Path(path).read_bytes(), np.uint8)
+def decode(content: bytes, mode: int, name: str) -> NDArray[np.uint8]:
+    """The pixels of an image file's content by OpenCV, which turns them upright. Raises ImageFileError."""
+    encoded = np.frombuffer(content, np.uint8)
     try:
-        pixels: Any = cv2.imdecode(content, mode) if len(content) else None
+        pixels: Any = cv2.imdecode(encoded, mode) if len(encoded) else None
     except cv2.error:  # more pixels than OpenCV accepts
         pixels = None
     if pixels is None:
-        raise ImageFileError(f"{os.fspath(path)!r} is not an image that OpenCV can decode (JPEG, PNG, TIFF, WebP, BMP)")
+        raise ImageFileError(f"{name} is not an image that OpenCV can decode (JPEG, PNG, TIFF, WebP, BMP)")
     decoded: NDArray[np.uint8] = pixels
     return decoded
 
@@ -79,6 +89,8 @@ def write_whole(target: Path, content: bytes) -> None:
     try:
         with part.open("xb") as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # before the name points to it: a power cut loses neither
         os.replace(part, target)
     except BaseException:
         part.unlink(missing_ok=True)

@@ -7,17 +7,15 @@ megapixels and objects of 200 and 1000 pixels and nearly the whole image; median
 """
 
 import argparse
-import platform
 import sys
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 import cv2
-import numba
 import numpy as np
-import onnxruntime
 import plain
+from machine import machine, table
 
 import focalrt
 
@@ -84,23 +82,6 @@ def measure_plain(networks, image, mask, click, repeat):
         book("merge")
         laps.append(lap)
     return {step: median(lap[step] for lap in laps[1:]) for step in laps[0]}
-
-
-def machine():
-    """Processor and versions, for the head of the table."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    versions = {"NumPy": np, "Numba": numba, "OpenCV": cv2, "ONNX Runtime": onnxruntime}
-    told = ", ".join(f"{name} {module.__version__}" for name, module in versions.items())
-    processor = f"{len(names)} x {names[0]}" if names else platform.machine()
-    return f"{processor}, Python {platform.python_version()}, {told}"
-
-
-def table(rows, head):
-    """Aligned text columns."""
-    rows = [head, *rows]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in rows)
 
 
 def main():

@@ -21,9 +21,10 @@ from machine import machine, seconds, sgemm, table
 
 from focalrt import graphs
 from focalrt.graphs import count, plain
-from focalrt.networks import start
+from focalrt.networks import FOCALCLICK, RITM, start
 
 PUBLISHED = ("hrnet18s-s1", "hrnet18s-s2", "hrnet32-s2", "segformerb0-s1", "segformerb0-s2", "segformerb3-s2")
+NETWORKS = {FOCALCLICK: ("segmentor", "refiner"), RITM: ("segmentor",)}
 RECIPE = Path(__file__).resolve().parents[1] / "weights"
 
 
@@ -88,9 +89,9 @@ def in_torch(variant, network, threads):
 def contenders(variant, network, threads):
     """What is compared: names and calls; and multiply-adds, as published and as converted."""
     parameters = parameters_of(variant)
-    published, converted = (getattr(graph, network)(parameters, variant) for graph in (plain, graphs))
+    published, converted = (graph.networks(parameters, variant)[network] for graph in (plain, graphs))
     calls = {"plain": in_onnx_runtime(published, threads), "converted": in_onnx_runtime(converted, threads)}
-    if find_spec("torch"):
+    if find_spec("torch") and graphs.VARIANTS[variant].method == FOCALCLICK:
         calls["PyTorch"] = in_torch(variant, network, threads)
     if find_spec("openvino"):
         calls["OpenVINO"] = in_openvino(converted, threads)
@@ -144,7 +145,7 @@ def main():
     rows = [
         measured(variant, network, threads, args.repeat, best[threads])
         for variant in args.variants
-        for network in ("segmentor", "refiner")
+        for network in NETWORKS[graphs.VARIANTS[variant].method]
         for threads in args.threads
     ]
     print(table([line(row) for row in rows], HEAD))

@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .conversion import convert
     from .errors import (
+        AnnotationError,
         ArgumentTypeError,
         ArgumentValueError,
         CheckpointError,
@@ -27,9 +28,12 @@ if TYPE_CHECKING:
         EvaluationError,
         FocalrtError,
         ImageFileError,
+        ImageTooLargeError,
         MissingExtraError,
         ModelError,
         ModelNotFoundError,
+        NoCounterpartError,
+        NoImageError,
         ParameterError,
     )
     from .geometry import Box
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "conversion": ("convert",),
     "errors": (
+        "AnnotationError",
         "ArgumentTypeError",
         "ArgumentValueError",
         "CheckpointError",
@@ -50,9 +55,12 @@ _HOMES = {
         "EvaluationError",
         "FocalrtError",
         "ImageFileError",
+        "ImageTooLargeError",
         "MissingExtraError",
         "ModelError",
         "ModelNotFoundError",
+        "NoCounterpartError",
+        "NoImageError",
         "ParameterError",
     ),
     "geometry": ("Box",),
@@ -66,6 +74,7 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AnnotationError",
     "ArgumentTypeError",
     "ArgumentValueError",
     "Box",
@@ -75,11 +84,14 @@ __all__ = [
     "EvaluationError",
     "FocalrtError",
     "ImageFileError",
+    "ImageTooLargeError",
     "Installed",
     "MissingExtraError",
     "Model",
     "ModelError",
     "ModelNotFoundError",
+    "NoCounterpartError",
+    "NoImageError",
     "ParameterError",
     "Region",
     "Regions",

@@ -1,4 +1,4 @@
-"""The command line: ``focalrt segment``, ``models``, ``convert``, ``warmup``; ``evaluation/`` adds two.
+"""The command line: ``focalrt segment``, ``models``, ``convert``, ``warmup``; ``evaluation/`` and ``serve/`` add more.
 
 Exit status: 0 done, 1 something needed is missing or broken (a file, an image, a model), 2 the arguments do not fit.
 """
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from . import __version__
 from .errors import ArgumentTypeError, ArgumentValueError, FocalrtError
 from .evaluation.command import add_commands as add_evaluation
+from .serve.annotate.command import add_commands as add_annotate
+from .serve.command import add_commands as add_serve
 
 if TYPE_CHECKING:
     from .pipeline import Click
@@ -75,13 +77,15 @@ def parser() -> argparse.ArgumentParser:
     warmup = commands.add_parser("warmup", help="compile the kernels once, so that the first click is quick")
     warmup.set_defaults(command=run_warmup)
     add_model(warmup)
-    convert = commands.add_parser("convert", help="make a model of a FocalClick checkpoint")
+    convert = commands.add_parser("convert", help="make a model of a FocalClick or RITM checkpoint")
     convert.set_defaults(command=run_convert)
     convert.add_argument("checkpoint", help="file that torch.save wrote, or .safetensors; nothing in it is executed")
     convert.add_argument("-o", "--out", metavar="FOLDER", help="the model folder (default: the file's name, here)")
-    convert.add_argument("--variant", metavar="NAME", help="such as hrnet18s-s2 (default: seen from the checkpoint)")
+    convert.add_argument("--variant", metavar="NAME", help="as hrnet18s-s2, ritm-hrnet18s (default: seen in the file)")
     convert.add_argument("--radius", type=float, help="of the click disks, as trained (default: the published one)")
-    convert.add_argument("--report", action="store_true", help="print what the networks cost, before and after")
+    convert.add_argument("--report", action="store_true", help="print costs and what exact shortcuts save")
+    add_annotate(commands)
+    add_serve(commands)
     add_evaluation(commands)
     return top
 

@@ -1,0 +1,1 @@
+"""``focalrt annotate``: a page that draws and corrects masks on the photos of a folder, and what stands behind it."""

@@ -1,0 +1,92 @@
+"""The command ``focalrt annotate``."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import webbrowser
+from secrets import token_urlsafe
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from ...errors import ArgumentValueError
+from ...extras import imported
+
+if TYPE_CHECKING:
+    from .workbench import Workbench
+
+HOST = "127.0.0.1"
+WORKERS, QUEUE = 4, 64  # threads for requests, and requests that wait for one
+LEAVE = 5  # seconds that open connections have to end, once a signal came
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds it to the command line. Imports nothing: whoever asks for another command does not pay for this."""
+    told = "draw and correct masks in the browser, on this machine alone"
+    command = commands.add_parser("annotate", help=told, description=told[0].upper() + told[1:] + ".")
+    command.set_defaults(command=run_annotate)
+    command.add_argument("path", metavar="FOLDER|IMAGE", help="photos; masks are saved beside them")
+    command.add_argument("--port", type=int, default=0, metavar="N", help="of the page (default: one that is free)")
+    command.add_argument("--token", metavar="TEXT", help="secret in the page's address (default: a new one)")
+    command.add_argument("--no-browser", action="store_true", help="print the page's address, and open nothing")
+    command.add_argument("--model", metavar="NAME|FOLDER", help="model to use (see: focalrt models)")
+    command.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all cores, at most 4)")
+    command.add_argument("--models", metavar="DIR", help="folder of models (default: those that FOCALRT_MODELS lists)")
+
+
+def run_annotate(arguments: argparse.Namespace) -> int:
+    """Serves the page until it is interrupted; returns 1 where something could not be saved in the end."""
+    for module in ("starlette", "uvicorn", "PIL"):
+        imported(module, "focalrt annotate", "serve")
+
+    from ...model import DEFAULT, load
+    from .project import Project
+    from .workbench import Workbench
+
+    project = Project(arguments.path)
+    model = load(arguments.model or DEFAULT, threads=arguments.threads, models=arguments.models)
+    with listening(arguments.port) as listener:
+        bench = Workbench(project, model)
+        try:
+            serve(bench, listener, arguments)
+        except KeyboardInterrupt:  # uvicorn has ended in good order, and tells so
+            pass
+        finally:
+            lost = bench.close()
+    return 1 if lost else 0
+
+
+def serve(bench: Workbench, listener: socket.socket, arguments: argparse.Namespace) -> None:
+    """Tells the page's address, opens it, and answers until a signal comes."""
+    import uvicorn
+
+    from ... import upload
+    from ...model import DEFAULT
+    from ...zoo import named_folders
+    from ..guard import LOOPBACK, Guard
+    from ..pool import Pool
+    from .app import POLICY, application
+
+    token = arguments.token or token_urlsafe(24)
+    models = sorted({name for name, _, _ in named_folders(arguments.models)})
+    app = application(bench, str(arguments.model or DEFAULT), models, Pool(WORKERS, QUEUE))
+    app.add_middleware(Guard, token=token, hosts=LOOPBACK, most_bytes=upload.MOST_BYTES, policy=POLICY)
+    config = uvicorn.Config(
+        app, log_level="warning", server_header=False, proxy_headers=False, ws="none", timeout_graceful_shutdown=LEAVE
+    )
+    server = uvicorn.Server(config)
+    address = f"http://{HOST}:{listener.getsockname()[1]}/?token={token}"
+    print(f"focalrt: {bench.project.folder}: {address} (end with Ctrl+C)", flush=True)
+    if not arguments.no_browser:
+        Thread(target=webbrowser.open, args=(address,), daemon=True).start()  # browsers in a terminal do not return
+    server.run(sockets=[listener])
+
+
+def listening(port: int) -> socket.socket:
+    """A socket of this machine alone that takes connections from now on, so that no browser comes too early.
+
+    Raises ArgumentValueError for a number that no port has, OSError for a port in use.
+    """
+    if not 0 <= port < 2**16:
+        raise ArgumentValueError(f"--port: expected 1 to 65535, or 0 for one that is free; got {port}")
+    return socket.create_server((HOST, port))

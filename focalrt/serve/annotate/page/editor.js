@@ -1,0 +1,304 @@
+// The open image, its objects, and everything that can be done to them.
+
+import { Item } from "./item.js";
+import { freshColour } from "./palette.js";
+import { Pen } from "./pen.js";
+import { Photo } from "./photo.js";
+import { overtaken, resume } from "./recovery.js";
+import { AND, MINUS, Rows } from "./rows.js";
+import * as say from "./sentences.js";
+import { Steps } from "./steps.js";
+import * as wire from "./wire.js";
+
+const SEND = {
+  create: ({ image, body }) => wire.createObject(image, body),
+  change: ({ image, item, body }) => wire.changeObject(image, item.id, body),
+  delete: ({ image, item }) => wire.deleteObject(image, item.id),
+  restore: ({ image, item }) => wire.takeStep(image, item.id, "restore", {}),
+};
+
+/** A promise of the server's answer to a step. */
+function send(step) {
+  const { image, item, action, body } = step;
+  if (action in SEND) return SEND[action](step);
+  return wire.takeStep(image, item.id, action, { revision: item.revision, ...body });
+}
+
+/** Events: "change" (something to show), "steps" (more or less to send), "say" (detail: a sentence), "photo" (another
+ * photo is open), "answer" (detail: { action, since, milliseconds } of a step). */
+export class Editor extends EventTarget {
+  constructor() {
+    super();
+    this.project = { folder: "", images: [], model: "", models: [] };
+    this.image = null; // { name, width, height }
+    this.photo = null;
+    this.items = [];
+    this.current = null;
+    this.pen = new Pen(this);
+    this.deleted = null; // the item whose deletion was the last thing done
+    this.steps = new Steps({
+      send,
+      answered: (step, answer) => this.answered(step, answer),
+      refused: (step, error) => this.refused(step, error),
+      changed: () => {
+        this.dispatchEvent(new Event("steps"));
+        this.changed();
+      },
+    });
+  }
+
+  changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+
+  say(sentence) {
+    this.dispatchEvent(new CustomEvent("say", { detail: sentence }));
+  }
+
+  // ---------------------------------------------------------------- images
+
+  /** The project, and the image to begin with: the one with unsent steps, the one asked for, or the first. */
+  async start(asked) {
+    this.project = await wire.project();
+    const names = this.project.images.map(({ name }) => name);
+    const kept = Steps.kept(this.project.folder);
+    const first = [kept?.image, asked, names[0]].find((name) => names.includes(name));
+    if (first === undefined) return this.say(say.noImages(this.project.folder));
+    await this.open(first, kept?.image === first ? kept.steps : []);
+  }
+
+  get index() {
+    return this.project.images.findIndex(({ name }) => name === this.image?.name);
+  }
+
+  /** Goes that many images on, around the ends. */
+  async turn(by) {
+    const { images } = this.project;
+    if (images.length < 2 || !this.image) return;
+    await this.open(images[(this.index + by + images.length) % images.length].name);
+  }
+
+  async open(name, unsent = []) {
+    if (this.opening || this.steps.trouble) return;
+    this.opening = name;
+    this.pen.up();
+    this.changed();
+    try {
+      await this.steps.idle();
+      const [opened, photo] = await Promise.all([wire.open(name), Photo.load(name)]);
+      const alike = photo.width === opened.width && photo.height === opened.height;
+      if (!alike) throw new Error(say.sizesDiffer(opened, photo));
+      this.photo?.close();
+      Object.assign(this, { photo, image: opened, items: [], current: null, deleted: null });
+      this.steps.place = { folder: this.project.folder, image: name };
+      this.adopt(opened.objects);
+      this.current = this.items[0] ?? null;
+      this.dispatchEvent(new Event("photo"));
+      if (opened.notices?.length) this.say(say.trouble(opened.notices.join(" ")));
+      resume(this, unsent);
+    } catch (error) {
+      this.say(say.trouble(error.message));
+    } finally {
+      this.opening = null;
+      this.changed();
+    }
+  }
+
+  /** Takes the objects as the server lists them; those that the page knows stay the same items. */
+  adopt(objects) {
+    const creating = this.items.filter(({ id }) => id === null);
+    const items = objects.map((object) => {
+      const item = this.items.find(({ id }) => id === object.id) ?? new Item(object);
+      this.renew(item, object);
+      return item;
+    });
+    this.items = [...items, ...creating];
+    if (!this.items.includes(this.current)) this.current = this.items.at(-1) ?? null;
+    this.project.images[this.index].objects = this.items.length;
+  }
+
+  /** Takes an object as the server tells it, and shows on it what the server has not answered yet. */
+  renew(item, object) {
+    item.adopt(object);
+    this.steps.of(item).forEach((step) => this.foresee(step));
+    this.pen.redraw(item);
+  }
+
+  /** Asks the server again: another tab may have been at work. */
+  async refresh() {
+    if (!this.image || this.opening || this.steps.waiting.length) return;
+    const { name } = this.image;
+    const opened = await wire.open(name).catch(() => null);
+    if (!opened || this.image.name !== name || this.steps.waiting.length) return;
+    this.adopt(opened.objects);
+    this.changed();
+  }
+
+  async import(file) {
+    if (!this.image) return;
+    await this.steps.idle();
+    const before = this.items.length;
+    try {
+      this.adopt((await wire.importFile(this.image.name, file)).objects);
+      this.select(this.items[before] ?? this.current);
+      this.say(say.imported(file.name, this.items.length - before));
+    } catch (error) {
+      this.say(say.trouble(error.message));
+    }
+    this.dispatchEvent(new Event("steps"));
+    this.changed();
+  }
+
+  // ---------------------------------------------------------------- objects
+
+  select(item) {
+    this.current = item;
+    this.changed();
+  }
+
+  create() {
+    if (!this.image) return null;
+    const numbers = this.items.map(({ name }) => Number(/^Object (\d+)$/.exec(name)?.[1] ?? 0));
+    const name = `Object ${Math.max(0, ...numbers) + 1}`;
+    const item = this.appear({ name, colour: freshColour(this.items.map(({ colour }) => colour)) });
+    this.do(item, "create", { name, colour: item.colour });
+    return item;
+  }
+
+  /** An object that the server does not know yet. */
+  appear(description) {
+    const item = new Item(description);
+    this.items.push(item);
+    this.select(item);
+    return item;
+  }
+
+  rename(item, name) {
+    const tidy = name.trim();
+    if (!tidy || tidy === item.name) return this.changed();
+    item.name = tidy;
+    this.do(item, "change", { name: tidy });
+  }
+
+  recolour(item, colour) {
+    item.colour = colour;
+    this.do(item, "change", { colour });
+  }
+
+  delete(item) {
+    this.items = this.items.filter((other) => other !== item);
+    if (this.current === item) this.current = this.items.at(-1) ?? null;
+    this.do(item, "delete");
+    this.deleted = item;
+    this.say(say.deleted(item, () => this.undo()));
+  }
+
+  // ---------------------------------------------------------------- steps
+
+  /** A click at a place on the photo, measured from its corner. view: the box of its pixels on the screen, or null. */
+  click(place, positive, view) {
+    const item = this.current ?? this.create();
+    if (item) this.do(item, "click", { x: place.x - 0.5, y: place.y - 0.5, positive, view });
+  }
+
+  /** Strokes show at once: `stroke` is flipped in the item's mask where it changes it. Returns those pixels. */
+  draw(item, stroke, erase) {
+    const change = erase ? stroke.combined(item.mask, AND) : stroke.combined(item.mask, MINUS);
+    item.flip(change);
+    this.changed();
+    return change;
+  }
+
+  paint(item, stroke, erase, drawn) {
+    if (stroke.empty) return;
+    this.do(item, "paint", { runs: stroke.toRuns(), erase }, drawn);
+  }
+
+  /** Writes one withheld region of the current object, or all of them (null). */
+  accept(region = null) {
+    if (!this.current?.withheld.length) return this.say(say.nothingWithheld);
+    this.do(this.current, "accept", { region });
+  }
+
+  undo() {
+    if (this.deleted) {
+      const item = this.deleted;
+      this.items.push(item);
+      this.select(item);
+      this.do(item, "restore");
+    } else if (this.canUndo) this.do(this.current, "undo");
+    else this.say(say.nothingToUndo);
+  }
+
+  redo() {
+    if (this.canRedo) this.do(this.current, "redo");
+    else this.say(say.nothingToRedo);
+  }
+
+  reset() {
+    if (this.current?.canUndo) this.do(this.current, "reset");
+  }
+
+  get canUndo() {
+    return Boolean(this.deleted || (this.current && (this.current.canUndo || this.steps.of(this.current).length)));
+  }
+
+  get canRedo() {
+    if (!this.current) return false;
+    return this.current.canRedo || this.steps.of(this.current).some(({ action }) => action === "undo");
+  }
+
+  /** Clicks of the current object that the server has not answered: [x, y, positive]. */
+  get unanswered() {
+    const clicks = this.current ? this.steps.of(this.current).filter(({ action }) => action === "click") : [];
+    return clicks.map(({ body }) => [body.x, body.y, body.positive]);
+  }
+
+  // ---------------------------------------------------------------- to the server and back
+
+  do(item, action, body, drawn) {
+    this.deleted = null;
+    this.steps.add({ image: this.image.name, item, action, body, drawn, since: performance.now() });
+  }
+
+  /** Shows what a step will do before the server has said so, where that is known. */
+  foresee(step) {
+    const { item, action, body } = step;
+    if (action === "paint") step.drawn = this.draw(item, Rows.fromRuns(body.runs), body.erase);
+    if (action === "change") Object.assign(item, body);
+  }
+
+  async answered({ item, action, drawn, since }, answer) {
+    if (drawn) item.flip(drawn);
+    if (action === "create" || action === "restore") this.renew(item, answer);
+    else if (action !== "change" && action !== "delete") {
+      item.change(answer);
+      this.say(say.outcome(action, answer, item));
+      this.dispatchEvent(new CustomEvent("answer", { detail: { action, since, milliseconds: answer.milliseconds } }));
+      const settled = !this.steps.of(item).length && this.pen.item !== item;
+      if (settled && item.mask.area !== answer.area) await this.reread();
+    }
+    this.project.images[this.index].objects = this.items.length;
+  }
+
+  async refused(step, error) {
+    const { item } = step;
+    if (error.status === 409 && error.object) return overtaken(this, step, error.object);
+    const gone = error.status === 404;
+    if (gone && step.action === "delete") return;
+    if (gone || step.action === "create") this.forget(item);
+    await this.reread();
+    this.say(gone ? say.gone(item) : say.trouble(error.message));
+  }
+
+  /** Shows what the server has, whatever was shown before. */
+  async reread() {
+    const opened = await wire.open(this.image.name).catch(() => null);
+    if (opened) this.adopt(opened.objects);
+  }
+
+  forget(item) {
+    this.steps.drop(item);
+    this.items = this.items.filter((other) => other !== item);
+  }
+}

@@ -131,7 +131,7 @@ async def state(here: Here, session: str) -> Response:
     return as_json(await here.on_session(session, work.state, session, here.limits.idle))
 
 
-@router.delete("/sessions/{session}", status_code=204, response_class=Response, responses=UNKNOWN)
+@router.delete("/sessions/{session}", status_code=204, response_model=None, responses=UNKNOWN)
 async def delete(here: Here, session: str) -> None:
     """Lets a session go; what waits for its turn in it is refused."""
     here.sessions.delete(session)

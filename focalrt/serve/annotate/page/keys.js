@@ -1,59 +1,61 @@
 // The keyboard: one table says what every key does, to the page and to its help.
 
-/** The table: groups of { keys, shown, help, act }. `keys` are as `keyName` tells them; rows without `act` are help only. */
+const row = (shown, help, keys = [], act = null) => ({ shown: shown.split(" + "), help, keys, act });
+
+/** Groups of rows { shown, help, keys, act }; keys as `keyName` tells them, none in rows that only are help. */
 export function keyTable({ editor, stage, settings, crosshair, page }) {
-  const tool = (key, name, help) => ({ keys: [key], shown: [key.toUpperCase()], help, act: () => settings.choose(name) });
+  const tool = (key, name, help) => row(key.toUpperCase(), help, [key], () => settings.choose(name));
   const arrows = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] };
-  const move = (fine) => (key) => crosshair.move(...arrows[key.replace("shift+", "")], fine);
   const names = Object.keys(arrows);
+  const move = (fine) => (key) => crosshair.move(...arrows[key.replace("shift+", "")], fine);
   return [
     ["Click", [
-      { shown: ["Left click"], help: "add what is there" },
-      { shown: ["Right click"], help: "remove what is there" },
-      { keys: ["a"], shown: ["A"], help: "accept every withheld change", act: () => editor.accept() },
-      { shown: ["Alt", "Click"], help: "accept the withheld change there" },
-      { keys: ["ctrl+z"], shown: ["Ctrl", "Z"], help: "undo", act: () => editor.undo() },
-      { keys: ["ctrl+y", "ctrl+shift+z"], shown: ["Ctrl", "Y"], help: "redo", act: () => editor.redo() },
+      row("Left click", "add what is there"),
+      row("Right click", "remove what is there"),
+      row("A", "accept every withheld change", ["a"], () => editor.accept()),
+      row("Alt + Click", "accept the withheld change there"),
+      row("Ctrl + Z", "undo", ["ctrl+z"], () => editor.undo()),
+      row("Ctrl + Y", "redo", ["ctrl+y", "ctrl+shift+z"], () => editor.redo()),
     ]],
     ["Without a mouse", [
-      { keys: names, shown: ["Arrows"], help: "move the crosshair", act: move(false) },
-      { keys: names.map((name) => `shift+${name}`), shown: ["Shift", "Arrows"], help: "by one pixel", act: move(true) },
-      { keys: ["enter"], shown: ["Enter"], help: "use the tool there; brush: down and up", act: () => crosshair.act(false) },
-      { keys: ["shift+enter"], shown: ["Shift", "Enter"], help: "remove what is there", act: () => crosshair.act(true) },
-      { keys: ["alt+enter"], shown: ["Alt", "Enter"], help: "accept the withheld change there", act: () => crosshair.accept() },
+      row("Arrows", "move the crosshair", names, move(false)),
+      row("Shift + Arrows", "by one pixel", names.map((name) => `shift+${name}`), move(true)),
+      row("Enter", "use the tool there; brush: down and up", ["enter"], () => crosshair.act(false)),
+      row("Shift + Enter", "remove what is there", ["shift+enter"], () => crosshair.act(true)),
+      row("Alt + Enter", "accept the withheld change there", ["alt+enter"], () => crosshair.accept()),
     ]],
     ["Tools", [
       tool("c", "add", "click to add"),
       tool("x", "remove", "click to remove"),
       tool("p", "brush", "brush"),
       tool("e", "eraser", "eraser"),
-      { keys: ["[", ","], shown: ["["], help: "smaller brush", act: () => settings.resizeBrush(-1) },
-      { keys: ["]", "."], shown: ["]"], help: "larger brush", act: () => settings.resizeBrush(1) },
-      { keys: ["escape"], shown: ["Esc"], help: "drop the stroke, hide the crosshair", act: () => page.escape() },
+      row("[", "smaller brush", ["[", ","], () => settings.resizeBrush(-1)),
+      row("]", "larger brush", ["]", "."], () => settings.resizeBrush(1)),
+      row("Esc", "drop the stroke, hide the crosshair", ["escape"], () => page.escape()),
     ]],
     ["View", [
-      { shown: ["Wheel"], help: "zoom at the pointer" },
-      { shown: ["Space", "Drag"], help: "move the photo" },
-      { keys: ["+", "="], shown: ["+"], help: "zoom in", act: () => stage.zoom(1.25) },
-      { keys: ["-"], shown: ["−"], help: "zoom out", act: () => stage.zoom(0.8) },
-      { keys: ["0"], shown: ["0"], help: "all of the photo", act: () => stage.fit() },
-      { keys: ["h"], shown: ["H"], help: "hide the masks while held", act: () => stage.hide(true) },
-      { keys: ["b"], shown: ["B"], help: "crop boxes of the last click", act: () => settings.set({ boxes: !settings.boxes }) },
+      row("Wheel", "zoom at the pointer"),
+      row("Space + Drag", "move the photo"),
+      row("+", "zoom in", ["+", "="], () => stage.zoom(1.25)),
+      row("−", "zoom out", ["-"], () => stage.zoom(0.8)),
+      row("0", "all of the photo", ["0"], () => stage.fit()),
+      row("H", "hide the masks while held", ["h"], () => stage.hide(true)),
+      row("B", "crop boxes of the last click", ["b"], () => settings.set({ boxes: !settings.boxes })),
     ]],
     ["Objects and images", [
-      { keys: ["n"], shown: ["N"], help: "new object", act: () => editor.create() },
-      { keys: [..."123456789"], shown: ["1", "…", "9"], help: "choose an object", act: (key) => page.choose(Number(key) - 1) },
-      { keys: ["f2"], shown: ["F2"], help: "rename it", act: () => page.rename() },
-      { keys: ["delete"], shown: ["Del"], help: "delete it; undo brings it back", act: () => page.delete() },
-      { keys: ["pagedown"], shown: ["Page ↓"], help: "next image", act: () => editor.turn(1) },
-      { keys: ["pageup"], shown: ["Page ↑"], help: "previous image", act: () => editor.turn(-1) },
-      { keys: ["?"], shown: ["?"], help: "this help", act: () => page.help() },
+      row("N", "new object", ["n"], () => editor.create()),
+      row("1 + … + 9", "choose an object", [..."123456789"], (key) => page.choose(Number(key) - 1)),
+      row("F2", "rename it", ["f2"], () => page.rename()),
+      row("Del", "delete it; undo brings it back", ["delete"], () => page.delete()),
+      row("Page ↓", "next image", ["pagedown"], () => editor.turn(1)),
+      row("Page ↑", "previous image", ["pageup"], () => editor.turn(-1)),
+      row("?", "this help", ["?"], () => page.help()),
     ]],
     ["Touch", [
-      { shown: ["Tap"], help: "use the tool there" },
-      { shown: ["Long press"], help: "remove what is there" },
-      { shown: ["One finger"], help: "move the photo, or paint" },
-      { shown: ["Two fingers"], help: "zoom and move" },
+      row("Tap", "use the tool there"),
+      row("Long press", "remove what is there"),
+      row("One finger", "move the photo, or paint"),
+      row("Two fingers", "zoom and move"),
     ]],
   ];
 }
@@ -74,7 +76,7 @@ export class Keyboard {
   constructor(table, { stage, mouse }) {
     Object.assign(this, { stage, mouse });
     this.acts = new Map();
-    for (const [, rows] of table) for (const { keys = [], act } of rows) keys.forEach((key) => this.acts.set(key, act));
+    for (const [, rows] of table) for (const { keys, act } of rows) keys.forEach((key) => this.acts.set(key, act));
     document.addEventListener("keydown", (event) => this.down(event));
     document.addEventListener("keyup", (event) => this.up(event));
     document.addEventListener("click", (event) => this.clicked(event));

@@ -179,9 +179,8 @@ export class Page {
     if (!name || this.linked === name) return;
     this.linked = name;
     const stem = name.split("/").at(-1).replace(/\.[^.]*$/, "");
-    const link = (selector, rest, file) => Object.assign(element(selector), { href: address(name, rest), download: file });
-    link("#export-mask", "mask.png", `${stem}.png`);
-    link("#export-coco", "coco", `${stem}.json`);
+    Object.assign(element("#export-mask"), { href: address(name, "mask.png"), download: `${stem}.png` });
+    Object.assign(element("#export-coco"), { href: address(name, "coco"), download: `${stem}.json` });
   }
 
   showZoom() {

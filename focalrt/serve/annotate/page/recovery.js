@@ -1,10 +1,11 @@
-// What becomes of steps whose answers did not come as expected: after a reload, a restart of the server, or another tab.
+// What becomes of steps that were not answered as expected: after a reload, a restart of the server, or another tab.
 
 import { Rows, XOR } from "./rows.js";
 import * as say from "./sentences.js";
 
 /** The server has a step's object in another state than the page. Where its pixels are the same, as after a restart of
- * the server, or where the step itself was taken and its answer lost, all goes on; otherwise another tab comes first. */
+ * the server, or where the step itself was taken and its answer lost, all goes on; otherwise the other tab comes first.
+ */
 export async function overtaken(editor, step, object) {
   const { steps } = editor;
   const { item } = step;

@@ -12,8 +12,10 @@ export const trouble = (text) => sentence(text, { trouble: true });
 export const noImages = (folder) => trouble(`${folder} holds no photo.`);
 export const gone = (item) => trouble(`${item.name} was deleted in another tab.`);
 export const deleted = (item, act) => sentence(`${item.name} is deleted.`, { action: { label: "Undo", act } });
+const size = ({ width, height }) => `${width} × ${height}`;
+
 export const sizesDiffer = (opened, photo) =>
-  `The server reads the photo as ${opened.width} × ${opened.height} pixels, this browser as ${photo.width} × ${photo.height}.`;
+  `The photo has ${size(opened)} pixels for the server, ${size(photo)} for this browser.`;
 
 export const anotherTab = (item) =>
   trouble(`${item.name} was changed in another tab. You see it as it is now, without what you did last.`);

@@ -5,7 +5,7 @@ import { Refused, Unreachable } from "./wire.js";
 const KEPT = "focalrt unsent steps";
 const PAUSES = [500, 1000, 2000, 4000]; // milliseconds between attempts
 
-/** A step is { item, action, body }, plus `tried`, the attempts that got no answer, and `again` once it was repeated. */
+/** A step is { image, item, action, body }; `tried` counts attempts without an answer, `again` says it was repeated. */
 export class Steps {
   /** send(step): a promise of the answer. answered(step, answer), refused(step, error): awaited. changed(): called
    * whenever there is more or less to send, or the server went silent or came back. */

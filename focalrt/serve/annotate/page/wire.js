@@ -15,6 +15,7 @@ export class Refused extends Error {
   }
 }
 
+const BYTES = "application/octet-stream";
 const AGAIN = new Set([408, 429, 502, 503, 504]);
 const LOCKED = new Set([401, 403]);
 
@@ -50,7 +51,7 @@ export const project = () => call("GET", "/api/project");
 export const saved = () => call("GET", "/api/saved");
 export const open = (image) => call("POST", address(image, "open"));
 export const download = (image) => call("GET", address(image, "photo"));
-export const importFile = (image, file) => call("POST", address(image, "import"), new Blob([file], { type: "application/octet-stream" }));
+export const importFile = (image, file) => call("POST", address(image, "import"), new Blob([file], { type: BYTES }));
 export const createObject = (image, body) => call("POST", address(image, "objects"), body);
 export const changeObject = (image, id, body) => call("PATCH", address(image, `objects/${id}`), body);
 export const deleteObject = (image, id) => call("DELETE", address(image, `objects/${id}`));

@@ -1,5 +1,6 @@
 """What a benchmark ran on, how quick that is, and how its tables look."""
 
+import json
 import platform
 from pathlib import Path
 from time import perf_counter
@@ -37,6 +38,20 @@ def sgemm(threads, repeat=10):
     session = start(product().SerializeToString(), Path("product.onnx"), threads)
     feeds = {"x": np.random.default_rng(1).random((SIDE, SIDE), np.float32)}
     return 2e-9 * SIDE**3 / min(seconds(lambda: session.run(None, feeds)) for _ in range(repeat))
+
+def yardsticks(threads, repeat):
+    """GFLOP/s of :func:`sgemm` by thread count; prints the head of a table."""
+    best = {count: sgemm(count) for count in threads}
+    told = ", ".join(f"{rate:.0f} GFLOP/s at {count} thread(s)" for count, rate in best.items())
+    print(f"median of {repeat}; sgemm {told}; {machine()}")
+    return best
+
+
+def keep(path, **report):
+    """Writes what was measured, and on what, as JSON; nothing without a path."""
+    if path:
+        Path(path).write_text(json.dumps({"machine": machine(), **report}, indent=2) + "\n", encoding="utf-8")
+
 
 def seconds(call):
     """Of one call."""

@@ -2,22 +2,21 @@
 
     python bench/variants.py [VARIANT ...] [--threads N ...] [--repeat 20] [--json FILE]
 
-Random parameters: times do not hang on them. What is compared runs in turn in one process; the median counts, the
-quickest stands beside it, since what disturbs a machine only ever adds. "plain" is a node-by-node export of the
-published network, "converted" what ships; PyTorch runs the published network too, OpenVINO the converted one, each
-where it is installed. Rates are shares of what one large matrix product reaches in the same runtime with the same
-threads. Needs the ``convert`` extra.
+Random parameters: times do not hang on them. "plain" is a node-by-node export of the published network, "converted"
+what ships; PyTorch runs the published network too, OpenVINO the converted one, each where it is installed. All run by
+turns in one process; milliseconds are medians and, in brackets, of the quickest run; ratios and rates are of the
+quickest, since what disturbs a machine only ever adds. Rates are shares of what one large matrix product reaches in the
+same runtime with the same threads. Needs the ``convert`` extra.
 """
 
 import argparse
-import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-from machine import machine, seconds, sgemm, table
+from machine import keep, seconds, table, yardsticks
 
 from focalrt import graphs
 from focalrt.graphs import count, plain
@@ -139,9 +138,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=20)
     parser.add_argument("--json", metavar="FILE", help="also write everything measured here")
     args = parser.parse_args()
-    best = {threads: sgemm(threads) for threads in args.threads}
-    told = ", ".join(f"{rate:.0f} GFLOP/s at {threads} thread(s)" for threads, rate in best.items())
-    print(f"median (quickest) of {args.repeat}; ratio, rate: of the quickest; sgemm {told}; {machine()}")
+    best = yardsticks(args.threads, args.repeat)
     rows = [
         measured(variant, network, threads, args.repeat, best[threads])
         for variant in args.variants
@@ -149,9 +146,7 @@ def main():
         for threads in args.threads
     ]
     print(table([line(row) for row in rows], HEAD))
-    if args.json:
-        report = {"machine": machine(), "sgemm": best, "networks": rows}
-        Path(args.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    keep(args.json, sgemm=best, networks=rows)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ so that each is timed on the same masks. Needs the ``convert`` extra.
 """
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 from statistics import median, quantiles
 
 import cv2
 import numpy as np
-from machine import machine, seconds, sgemm, table
+from machine import keep, seconds, table, yardsticks
 from variants import PUBLISHED, parameters_of
 
 from focalrt import Model
@@ -99,9 +98,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=20)
     parser.add_argument("--json", metavar="FILE", help="also write everything measured here")
     args = parser.parse_args()
-    best = {threads: sgemm(threads) for threads in args.threads}
-    told = ", ".join(f"{rate:.0f} GFLOP/s at {threads} thread(s)" for threads, rate in best.items())
-    print(f"median of {args.repeat}; sgemm {told}; {machine()}")
+    best = yardsticks(args.threads, args.repeat)
     with tempfile.TemporaryDirectory() as folder:
         rows = [
             row
@@ -111,9 +108,7 @@ def main():
         ]
     head = ["variant", "threads", "image", *NETWORKS, "rest", "whole", "half lie in"]
     print(table([line(row) for row in rows], head))
-    if args.json:
-        report = {"machine": machine(), "sgemm": best, "clicks": rows}
-        Path(args.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    keep(args.json, sgemm=best, clicks=rows)
 
 
 if __name__ == "__main__":

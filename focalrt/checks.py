@@ -75,6 +75,14 @@ def check_number(value: Any, argument: str) -> float:
     return number
 
 
+def check_threshold(threshold: Any) -> float:
+    """A probability between 0 and 1."""
+    number = check_number(threshold, "threshold")
+    if not 0 < number < 1:
+        raise ArgumentValueError(f"threshold: expected a number between 0 and 1, as 0.5; got {number:g}")
+    return number
+
+
 def check_click(x: Any, y: Any, positive: Any, height: int, width: int) -> Click:
     """A click on the image: the middle of the first pixel is (0, 0), so x lies in [-0.5, width - 0.5)."""
     if not isinstance(positive, (bool, np.bool_)) and not (isinstance(positive, Real) and positive in (0, 1)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from copy import copy
 from functools import cache
 from typing import Any
 
@@ -38,6 +39,15 @@ class Model:
         Raises ArgumentTypeError, ArgumentValueError.
         """
         return Session(self._networks, image, mask, merge=merge)
+
+    def at_threshold(self, threshold: float) -> Model:
+        """The same networks in memory, with another probability above which a pixel is object, between 0 and 1.
+
+        Raises ArgumentTypeError, ArgumentValueError.
+        """
+        networks = copy(self._networks)
+        networks.threshold = checks.check_threshold(threshold)
+        return Model(networks)
 
     def __repr__(self) -> str:
         return f"<focalrt.Model {self.description.variant}>"

@@ -62,6 +62,25 @@ def test_a_whole_model_segments(tmp_path, side):
     assert repr(model) == "<focalrt.Model tiny>"
 
 
+def test_another_threshold_is_another_model_of_the_same_networks(tiny):
+    """A pixel belongs where its probability is higher: a lower threshold takes more, and the first model stays."""
+    model = focalrt.load(tiny, threads=1)
+    areas = []
+    for each in (model.at_threshold(0.3), model, model.at_threshold(0.7)):
+        session = each.session(IMAGE)
+        session.click(30, 20)
+        np.testing.assert_array_equal(session.mask, session.probability() > each._networks.threshold)
+        areas.append(session.mask.sum())
+    assert areas[0] > areas[1] > areas[2]
+    assert model.description.threshold == 0.5
+
+
+@pytest.mark.parametrize("threshold", [0, 1, -0.1, float("nan"), "0.5", True])
+def test_a_threshold_lies_between_0_and_1(tiny, threshold):
+    with pytest.raises(focalrt.FocalrtError, match="threshold"):
+        focalrt.load(tiny, threads=1).at_threshold(threshold)
+
+
 def test_a_loaded_model_needs_its_folder_no_more(tiny):
     model = focalrt.load(tiny)
     shutil.rmtree(tiny)

@@ -93,7 +93,9 @@ def read_request(body: Any) -> Request:
         raise ArgumentValueError(
             f"pos_points, neg_points: expected at most {MOST_POINTS} together; got {len(positive) + len(negative)}"
         )
-    return Request(image, positive, negative, corners(body.get("obj_bbox")), threshold(body.get("threshold")))
+    threshold = body.get("threshold")
+    threshold = None if threshold is None else checks.check_threshold(threshold)
+    return Request(image, positive, negative, corners(body.get("obj_bbox")), threshold)
 
 
 def points(value: Any, argument: str) -> list[Point]:
@@ -111,16 +113,6 @@ def corners(value: Any) -> list[Point]:
     if len(two) not in (0, 2):
         raise ArgumentValueError(f"obj_bbox: expected two corners, [[x, y], [x, y]]; got {checks.told(value)}")
     return two
-
-
-def threshold(value: Any) -> float | None:
-    """A probability that lies between 0 and 1; None for None."""
-    if value is None:
-        return None
-    number = checks.check_number(value, "threshold")
-    if not 0 < number < 1:
-        raise ArgumentValueError(f"threshold: expected a number between 0 and 1, as 0.5; got {number:g}")
-    return number
 
 
 def decode(image: str) -> NDArray[np.uint8]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 from threading import Lock
 from typing import NamedTuple
 
@@ -83,7 +82,9 @@ class Photo:
     def _begin(self, model: Model, beginning: Beginning) -> Session:
         height, width = self.shape
         mask = beginning.mask.to_mask(Box(0, 0, width, height)) if beginning.mask else None
-        return at_threshold(model, beginning.threshold).session(self.image, mask)
+        if beginning.threshold is not None:
+            model = model.at_threshold(beginning.threshold)
+        return model.session(self.image, mask)
 
 
 class Photos:
@@ -125,15 +126,6 @@ class Photos:
             while len(self._kept) > 1 and self.nbytes > self._most_bytes:
                 oldest, _ = self._kept.popitem(last=False)
                 del self._sizes[oldest]
-
-
-def at_threshold(model: Model, threshold: float | None) -> Model:
-    """The model with another threshold, which shares its networks; itself for None."""
-    if threshold is None:
-        return model
-    networks = copy(model._networks)
-    networks.threshold = threshold
-    return Model(networks)
 
 
 def in_common(some: Sequence[Click], others: Sequence[Click]) -> int:

@@ -83,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
     convert.add_argument("-o", "--out", metavar="FOLDER", help="the model folder (default: the file's name, here)")
     convert.add_argument("--variant", metavar="NAME", help="as hrnet18s-s2, ritm-hrnet18s (default: seen in the file)")
     convert.add_argument("--radius", type=float, help="of the click disks, as trained (default: the published one)")
+    convert.add_argument("--half", action="store_true", help="store parameters in 16 bits: half the size")
     convert.add_argument("--report", action="store_true", help="print costs and what exact shortcuts save")
     add_annotate(commands)
     add_serve(commands)
@@ -207,15 +208,18 @@ def run_convert(arguments: argparse.Namespace) -> int:
 
     folder = arguments.out or Path(arguments.checkpoint).stem
     told = partial(print, "focalrt:", file=sys.stderr)
-    convert(arguments.checkpoint, folder, variant=arguments.variant, radius=arguments.radius, progress=told)
+    options = {"variant": arguments.variant, "radius": arguments.radius, "half": arguments.half}
+    convert(arguments.checkpoint, folder, **options, progress=told)
     if arguments.report:
         print(costs(arguments.checkpoint, arguments.variant))
     return 0
 
 
 def run_warmup(arguments: argparse.Namespace) -> int:
-    """``focalrt warmup``: two clicks, a stroke and an undo on a made-up image touch every kernel."""
+    """``focalrt warmup``: clicks, a stroke, an undo and mask formats, on a made-up image, touch every kernel."""
     import numpy as np
+
+    from . import masks
 
     began = perf_counter()
     image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
@@ -227,6 +231,10 @@ def run_warmup(arguments: argparse.Namespace) -> int:
     session.undo()
     session.probability()
     session.mask  # noqa: B018
+    masks.from_polygons(masks.to_polygons(session.runs), *session.shape)
+    masks.from_coco(masks.to_coco(session.runs, *session.shape))
+    masks.from_label_studio(masks.to_label_studio(session.runs, *session.shape), *session.shape)
+    masks.from_cvat(masks.to_cvat(session.runs), *session.shape)
     print(f"ready after {perf_counter() - began:.1f} s")
     return 0
 

@@ -24,6 +24,7 @@ def convert(
     variant: str | None = None,
     radius: float | None = None,
     licence: str = UNKNOWN_LICENCE,
+    half: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Writes a model folder from a FocalClick or RITM checkpoint, published or your own; returns the folder.
@@ -32,7 +33,8 @@ def convert(
     folder: appears whole or stays as it was.
     variant: such as "hrnet18s-s2" or "ritm-hrnet18s"; None sees it from the shapes and from what the checkpoint says of
     itself. radius: of the Segmentor's disks, as trained, in pixels of the grid; None takes the published one.
-    licence: a text for ``model.json``. progress: is told each step, in a few words.
+    licence: a text for ``model.json``. half: parameters are stored as float16, which halves the files and rounds masks'
+    edges a little. progress: is told each step, in a few words.
     Raises OSError, CheckpointError, ParameterError, MissingExtraError, ArgumentTypeError, ArgumentValueError.
     """
     say = progress or silence
@@ -46,7 +48,8 @@ def convert(
     name = variant or variant_of(read.parameters, read.config)
     disks = known(name).radius if radius is None else check_number(radius, "radius")
     say(f"building {name}, disks of radius {disks:g}, from {len(read.parameters)} arrays")
-    write_model(read.parameters, name, folder, radius=disks, trained=origin(checkpoint), licence=licence)
+    source = origin(checkpoint)
+    write_model(read.parameters, name, folder, radius=disks, trained=source, licence=licence, half=half)
     say(f"wrote {os.fspath(folder)}")
     return Path(folder)
 

@@ -58,6 +58,17 @@ def test_the_radius_is_the_published_one_or_yours(checkpoint, tmp_path, variant,
     assert (description.variant, description.radius, description.licence) == (variant, expected, "CC0")
 
 
+def test_parameters_may_be_stored_in_half_the_bytes(checkpoint, tmp_path):
+    """The same masks but for their edges, from files of half the size."""
+    models = [
+        focalrt.convert(checkpoint, tmp_path / str(half), variant="hrnet18s-s1", half=half) for half in (False, True)
+    ]
+    sizes = [sum(path.stat().st_size for path in folder.glob("*.onnx")) for folder in models]
+    assert sizes[1] < 0.55 * sizes[0]
+    masks = [focalrt.load(folder, threads=1).session(IMAGE).click(40, 30).mask for folder in models]
+    assert (masks[0] != masks[1]).mean() < 0.02
+
+
 def test_a_checkpoint_that_does_not_say_which_pipeline_asks_for_it(checkpoint, tmp_path):
     with pytest.raises(focalrt.ParameterError, match="hrnet18s-s1 or hrnet18s-s2"):
         focalrt.convert(checkpoint, tmp_path / "model")
@@ -147,6 +158,10 @@ def test_the_command(checkpoint, tmp_path):
     assert "**segmentor**" in done.stdout and "| **together** |" in done.stdout
     assert done.stderr.count("focalrt: ") == 3
     assert focalrt.load(tmp_path / "mine", threads=1).description.variant == "hrnet18s-s1"
+    done = run(["convert", checkpoint, "--variant", "hrnet18s-s1", "--half", "-o", "half"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    sizes = [(tmp_path / name / "segmentor.onnx").stat().st_size for name in ("mine", "half")]
+    assert sizes[1] < 0.55 * sizes[0]
     done = run(["convert", checkpoint, "-o", "other"], tmp_path)
     assert done.returncode == 1
     assert "pass the variant" in done.stderr

@@ -14,6 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from . import VARIANTS, networks
+from .storage import halved
 from .variants import FOCALCLICK
 
 
@@ -25,14 +26,16 @@ def write_model(
     radius: float,
     trained: str,
     licence: str,
+    half: bool = False,
 ) -> None:
     """Writes an ONNX file for every network and ``model.json``; the folder appears whole or stays as it was.
 
     parameters: by published names, as for :func:`focalrt.graphs.networks`. radius: of the Segmentor's disks, as
-    trained. trained, licence: texts for ``model.json``. Raises ParameterError.
+    trained. trained, licence: texts for ``model.json``. half: parameters are stored as float16, which halves the files.
+    Raises ParameterError.
     """
     contents = {
-        f"{name}.onnx": model.SerializeToString(deterministic=True)
+        f"{name}.onnx": (halved(model) if half else model).SerializeToString(deterministic=True)
         for name, model in networks(parameters, variant).items()
     }
     method = VARIANTS[variant].method

@@ -35,12 +35,14 @@ def main(argv=None):
     parser.add_argument("--parameters", required=True, help="exported .npz (of several parts: the first)")
     parser.add_argument("--out", required=True, help="the model folder; replaced if it is there")
     parser.add_argument("--radius", type=float, default=5, help="of the Segmentor's disks, as trained (default 5)")
+    parser.add_argument("--half", action="store_true", help="store parameters as float16: half the size")
     args = parser.parse_args(argv)
     from focalrt.graphs.folder import write_model
 
     run = json.loads(Path(args.parameters).with_name("run.json").read_text())
     parameters = read_parameters(args.parameters)
-    write_model(parameters, args.variant, args.out, radius=args.radius, trained=told(run), licence=LICENCE)
+    texts = {"trained": told(run), "licence": LICENCE}
+    write_model(parameters, args.variant, args.out, radius=args.radius, **texts, half=args.half)
     print(f"{args.out}: {args.variant}, {told(run)}")
 
 

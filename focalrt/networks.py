@@ -266,6 +266,7 @@ def start(content: bytes, path: Path, threads: int | None) -> Any:
     options.intra_op_num_threads = threads or available_threads()
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_mem_pattern = False  # one block for all activations: 10 MB more, no faster (measured)
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)

@@ -131,10 +131,11 @@ async def state(here: Here, session: str) -> Response:
     return as_json(await here.on_session(session, work.state, session, here.limits.idle))
 
 
-@router.delete("/sessions/{session}", status_code=204, response_model=None, responses=UNKNOWN)
-async def delete(here: Here, session: str) -> None:
+@router.delete("/sessions/{session}", status_code=204, response_class=Response, response_model=None, responses=UNKNOWN)
+async def delete(here: Here, session: str) -> Response:
     """Lets a session go; what waits for its turn in it is refused."""
     here.sessions.delete(session)
+    return Response(status_code=204)
 
 
 @router.post("/sessions/{session}/clicks", response_model=schema.Click, responses=UNKNOWN)

@@ -1,13 +1,12 @@
 """Milliseconds of every step of a click, beside the same steps written with NumPy and OpenCV.
 
-    python bench/click.py [--model NAME|FOLDER] [--threads N] [--repeat 20]
+    python bench/click.py [--model NAME|FOLDER] [--threads N] [--repeat 20] [--json FILE]
 
 One click on the rim of an ellipse that is given as the mask, taken back and repeated, for images of 0.4 to 50
 megapixels and objects of 200 and 1000 pixels and nearly the whole image; medians. Prints what it ran on.
 """
 
 import argparse
-import sys
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -15,7 +14,7 @@ from time import perf_counter
 import cv2
 import numpy as np
 import plain
-from machine import machine, table
+from machine import keep, machine, table
 
 import focalrt
 
@@ -84,34 +83,50 @@ def measure_plain(networks, image, mask, click, repeat):
     return {step: median(lap[step] for lap in laps[1:]) for step in laps[0]}
 
 
+def measured(model, name, extent, repeat):
+    """One scene: milliseconds of each step, ours and the plain way's, and of the whole call."""
+    image, mask, click = scene(SIZES[name], extent)
+    ours, whole = measure_ours(model, image, mask, click, repeat)
+    theirs = measure_plain(model._networks, image, mask, click, max(3, repeat // 4))
+    rest, plain_rest = (sum(ms for step, ms in way.items() if step not in NETWORKS) for way in (ours, theirs))
+    return {
+        "image": name, "object": extent, "steps": ours, "plain": theirs, "call": whole,
+        "rest": rest, "plain_rest": plain_rest, "times": plain_rest / rest,
+    }
+
+
+def show(row):
+    """Prints the table of a scene."""
+    width, height = SIZES[row["image"]]
+    what = f"{row['object']} pixels, at most 90 % of the sides" if row["object"] else "90 % of the sides"
+    print(f"\n{row['image']} ({width} x {height}), object of {what}")
+    lines = [
+        [step, f"{spent:.3f}", f"{row['plain'][step]:.3f}" if step in row["plain"] and step not in NETWORKS else ""]
+        for step, spent in row["steps"].items()
+    ]
+    lines.append(["all but the networks", f"{row['rest']:.3f}", f"{row['plain_rest']:.3f}"])
+    lines.append(["the call", f"{row['call']:.3f}", ""])
+    print(table(lines, ["step", "focalrt ms", "NumPy/OpenCV ms"]))
+
+
 def main():
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="name or folder (default: the default model)")
     parser.add_argument("--threads", type=int, default=1, help="of the networks (default 1); the rest uses one")
     parser.add_argument("--repeat", type=int, default=20)
+    parser.add_argument("--json", metavar="FILE", help="also write everything measured here")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     model = focalrt.load(args.model, threads=args.threads) if args.model else focalrt.load(threads=args.threads)
     print(f"{model.description.variant}, {args.threads} thread(s), median of {args.repeat}; {machine()}")
-    for name, size in SIZES.items():
+    rows = []
+    for name in SIZES:
         for extent in OBJECTS:
-            what = f"{extent} pixels, at most 90 % of the sides" if extent else "90 % of the sides"
-            print(f"\n{name} ({size[0]} x {size[1]}), object of {what}")
-            image, mask, click = scene(size, extent)
-            ours, whole = measure_ours(model, image, mask, click, args.repeat)
-            theirs = measure_plain(model._networks, image, mask, click, max(3, args.repeat // 4))
-            rows = [
-                [step, f"{spent:.3f}", f"{theirs[step]:.3f}" if step in theirs and step not in NETWORKS else ""]
-                for step, spent in ours.items()
-            ]
-            rest = sum(spent for step, spent in ours.items() if step not in NETWORKS)
-            rest_plain = sum(spent for step, spent in theirs.items() if step not in NETWORKS)
-            rows.append(["all but the networks", f"{rest:.3f}", f"{rest_plain:.3f}"])
-            rows.append(["the call", f"{whole:.3f}", ""])
-            print(table(rows, ["step", "focalrt ms", "NumPy/OpenCV ms"]))
-    return 0
+            rows.append(measured(model, name, extent, args.repeat))
+            show(rows[-1])
+    keep(args.json, steps=rows)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

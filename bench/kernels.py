@@ -1,6 +1,6 @@
 """Microseconds of every kernel, beside the same written with OpenCV, SciPy or NumPy calls, and the bytes it must move.
 
-    python bench/kernels.py [--size 4000x3000] [--object 1000] [--repeat 100]
+    python bench/kernels.py [--size 4000x3000] [--object 1000] [--repeat 100] [--json FILE]
 
 The data are those of one click: an ellipse of that many pixels across, a prediction whose edge wavers about it, and a
 target box 1.4 times as large. The other way works on dense masks of that box, and on the planes that networks give.
@@ -10,7 +10,6 @@ does. Each pair is first checked to give the same, up to the rounding of OpenCV'
 """
 
 import argparse
-import sys
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ import cv2
 import numpy as np
 import plain
 from click import scene
-from machine import machine, table
+from machine import keep, machine, table
 from scipy import ndimage
 
 from focalrt import taps
@@ -30,6 +29,7 @@ from focalrt.pipeline import EXPANSION, LEAST_SIDE, crop, roi_align
 from focalrt.runs import Runs
 
 APART = 0.01  # mean absolute difference of two results that count as the same
+COLUMNS = ["focalrt us", "the other us", "times", "kB", "GB/s"]
 EIGHT = np.ones((3, 3))
 
 
@@ -224,18 +224,19 @@ def main():
     parser.add_argument("--size", default="4000x3000", help="of the photo, pixels")
     parser.add_argument("--object", type=int, default=1000, help="pixels across, at most 90 %% of the sides")
     parser.add_argument("--repeat", type=int, default=100)
+    parser.add_argument("--json", metavar="FILE", help="also write everything measured here")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     data = prepare(tuple(map(int, args.size.split("x"))), args.object)
     print(f"{args.size}, object of {args.object} pixels, least of {args.repeat}; {machine()}")
-    rows = []
+    rows = {}
     for pair in resampling(data) + masks(data):
         ours, theirs = compare(pair, data.box, args.repeat)
-        numbers = ours, theirs, theirs / ours, pair.moved / 1e3, pair.moved / ours / 1e3
-        rows.append([pair.name, *(f"{number:.1f}" for number in numbers)])
-    print(table(rows, ["kernel", "focalrt us", "the other us", "times", "kB", "GB/s"]))
-    return 0
+        rows[pair.name] = [ours, theirs, theirs / ours, pair.moved / 1e3, pair.moved / ours / 1e3]
+    lines = [[name, *(f"{number:.1f}" for number in numbers)] for name, numbers in rows.items()]
+    print(table(lines, ["kernel", *COLUMNS]))
+    keep(args.json, kernels={name: dict(zip(COLUMNS, numbers, strict=True)) for name, numbers in rows.items()})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

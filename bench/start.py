@@ -1,6 +1,6 @@
 """What it takes to begin: import, first mask in a new process, first run on a machine, memory, and CPU while idle.
 
-    python bench/start.py [--model NAME|FOLDER] [--repeat 5] [--size 4000x3000]
+    python bench/start.py [--model NAME|FOLDER] [--repeat 5] [--size 4000x3000] [--json FILE]
 
 Every figure comes from new processes with one thread; the least of the repeats counts. "First run" gives Numba an empty
 cache folder, which is what a new installation has; CPU seconds tell it from the waiting on a busy machine.
@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from machine import machine, table
+from machine import keep, machine, table
 
 SITE = Path(__file__).parent.parent
 
@@ -85,6 +85,7 @@ def main():
     parser.add_argument("--model", default="", help="name or folder (default: the default model)")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--size", default="4000x3000", help="of the photo, pixels")
+    parser.add_argument("--json", metavar="FILE", help="also write everything measured here")
     args = parser.parse_args()
     arguments = [args.model, *args.size.split("x")]
     with tempfile.TemporaryDirectory() as cache:
@@ -94,9 +95,10 @@ def main():
     print(f"{args.size}, one thread, least of {args.repeat}; {machine()}")
     rows = [[name, f"{first[name]:.3f}", f"{later[name]:.3f}"] for name in later]
     print(table(rows, ["", "first run", "warm cache"]))
-    print(f"resident beyond imports, image and mask: {later['resident after 7 clicks, MB'] - bare:.0f} MB")
-    return 0
+    beyond = later["resident after 7 clicks, MB"] - bare
+    print(f"resident beyond imports, image and mask: {beyond:.0f} MB")
+    keep(args.json, start={"first run": first, "warm cache": later, "resident beyond, MB": beyond})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -342,7 +342,7 @@ def test_forms_that_are_none(client, files, data, told):
     assert told in refused(client.post("/segment", files=files or {"other": b"x"}, data=data), 422).lower()
 
 
-@pytest.mark.parametrize("query", ["form=jpeg", "form=png&tolerance=nan", "tolerance=-1", "tolerance=inf"])
+@pytest.mark.parametrize("query", ["form=jpeg", "form=png&tolerance=nan", "tolerance=-1", "tolerence=2"])
 def test_queries_that_are_none(client, query):
     refused(client.post(f"/segment?{query}", files={"image": PHOTO}, data={"click": "1,1"}), 422)
 

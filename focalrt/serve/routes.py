@@ -9,6 +9,7 @@ from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from .. import __version__
+from ..errors import ArgumentValueError
 from ..merge import Policy
 from ..session import Session
 from . import schema, work
@@ -38,6 +39,15 @@ def service_of(request: Request) -> Service:
     return cast(Service, request.app.state.service)
 
 
+def check_query(request: Request) -> None:
+    """Raises ArgumentValueError for a parameter that the description does not have, and that would go unnoticed."""
+    described = request.app.openapi()["paths"][request.scope["route"].path][request.method.lower()]
+    known = {each["name"] for each in described.get("parameters", ()) if each["in"] == "query"}
+    for name in request.query_params:
+        if name not in known:
+            raise ArgumentValueError(f"{name[:40]!r}: no such parameter here; known: {', '.join(sorted(known)) or 'none'}")
+
+
 Here = Annotated[Service, Depends(service_of)]
 Image = Annotated[UploadFile, File(description="a photo: JPEG, PNG, WebP, TIFF or BMP")]
 Mask = Annotated[UploadFile, File(description="an image of that size; brighter than half of its brightest is object")]
@@ -48,7 +58,7 @@ Merge = Annotated[Policy, Form(description="when a click may change only the con
 Tolerance = Annotated[float, Query(ge=0, le=100, allow_inf_nan=False, description="of the polygons, in pixels")]
 
 open_router = APIRouter()
-router = APIRouter(dependencies=[Depends(HTTPBearer(auto_error=False))], responses=PROBLEMS)
+router = APIRouter(dependencies=[Depends(HTTPBearer(auto_error=False)), Depends(check_query)], responses=PROBLEMS)
 
 
 def as_json(content: bytes, status: int = 200) -> Response:

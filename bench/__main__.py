@@ -2,7 +2,7 @@
 
     python bench [--quick] [--json FILE]
 
-Each runs in a process of its own. ``--quick`` takes few repeats and the two smallest variants: for a look, or for
+With 1, 2 and 4 threads, as far as there are cores. Each runs in a process of its own. ``--quick`` takes few repeats and the two smallest variants: for a look, or for
 ``regression.py``. Needs the ``convert`` extra; compares with PyTorch and OpenVINO where they are installed.
 """
 
@@ -13,13 +13,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+from focalrt.networks import available_threads
+
 HERE = Path(__file__).parent
 SMALL = ["hrnet18s-s1", "segformerb0-s1"]
+THREADS = [str(threads) for threads in (1, 2, 4) if threads <= available_threads()]
 PARTS = {  # arguments of a whole run, of a quick one
     "click.py": ([], ["--repeat", "8"]),
     "kernels.py": ([], ["--repeat", "20"]),
-    "variants.py": (["--threads", "1", "2", "4"], [*SMALL, "--repeat", "8"]),
-    "whole.py": (["--threads", "1", "2", "4"], [*SMALL, "--repeat", "5"]),
+    "variants.py": (["--threads", *THREADS], [*SMALL, "--repeat", "8"]),
+    "whole.py": (["--threads", *THREADS], [*SMALL, "--repeat", "5"]),
     "start.py": ([], ["--repeat", "2"]),
 }
 

@@ -40,8 +40,13 @@ def profiled(model, threads, repeat):
     return {key: min(spent) for key, spent in laps.items()}
 
 
+def origin(node):
+    """The graph's node that one of ONNX Runtime's began as: fusing and other layouts add to its name."""
+    return node.split("/")[0].removesuffix("_nchwc").removesuffix(".relu")
+
+
 def work(model):
-    """Node -> millions of multiply-adds; ONNX Runtime ends some names with its layout."""
+    """Node -> millions of multiply-adds."""
     shapes = count.shapes_of(model)
     return {node.name: count.multiply_adds(node, shapes) / 1e6 for node in model.graph.node}
 
@@ -50,7 +55,7 @@ def lines(spent, done):
     """Operators by the time they take: number of nodes, ms, share, GFLOP/s."""
     operators = defaultdict(list)
     for (operator, node), ms in spent.items():
-        operators[operator].append((ms, done.get(node.removesuffix("_nchwc"), 0)))
+        operators[operator].append((ms, done.get(origin(node), 0)))
     whole = sum(spent.values())
     found = sorted(((sum(ms for ms, _ in each), name, each) for name, each in operators.items()), reverse=True)
     for ms, name, each in found:

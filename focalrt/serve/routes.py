@@ -45,7 +45,8 @@ def check_query(request: Request) -> None:
     known = {each["name"] for each in described.get("parameters", ()) if each["in"] == "query"}
     for name in request.query_params:
         if name not in known:
-            raise ArgumentValueError(f"{name[:40]!r}: no such parameter here; known: {', '.join(sorted(known)) or 'none'}")
+            told = f"known are {', '.join(sorted(known))}" if known else "there is none"
+            raise ArgumentValueError(f"{name[:40]!r}: no parameter of this address; {told}")
 
 
 Here = Annotated[Service, Depends(service_of)]

@@ -2,8 +2,9 @@
 
     python bench [--quick] [--json FILE]
 
-With 1, 2 and 4 threads, as far as there are cores. Each runs in a process of its own. ``--quick`` takes few repeats and the two smallest variants: for a look, or for
-``regression.py``. Needs the ``convert`` extra; compares with PyTorch and OpenVINO where they are installed.
+With 1, 2 and 4 threads, as far as there are cores. Each runs in a process of its own. ``--quick`` takes few repeats and
+the two smallest variants: for a look, or for ``regression.py``. Needs the ``convert`` extra; compares with PyTorch and
+OpenVINO where they are installed.
 """
 
 import argparse

@@ -65,8 +65,6 @@ def test_the_service_keeps_to_its_description(case, live):
     chance = sum(repr(case).encode())
     if "session" in case.path_parameters and is_meant_well(case, ParameterLocation.PATH) and chance % 4:
         case.path_parameters["session"] = live.session
-    if isinstance(case.body, dict) and chance % 3:
-        for name, content in (("image", PHOTO), ("mask", MASK)):
-            if isinstance(case.body.get(name), (str, bytes)):
-                case.body[name] = content
+    if isinstance(case.body, dict) and is_meant_well(case, ParameterLocation.BODY) and chance % 3:
+        case.body |= {name: content for name, content in (("image", PHOTO), ("mask", MASK)) if case.body.get(name)}
     case.call_and_validate(base_url=live.url, headers=BEARER)

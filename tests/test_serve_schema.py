@@ -65,6 +65,9 @@ def test_the_service_keeps_to_its_description(case, live):
     chance = sum(repr(case).encode())
     if "session" in case.path_parameters and is_meant_well(case, ParameterLocation.PATH) and chance % 4:
         case.path_parameters["session"] = live.session
+    excluded = []
     if isinstance(case.body, dict) and is_meant_well(case, ParameterLocation.BODY) and chance % 3:
         case.body |= {name: content for name, content in (("image", PHOTO), ("mask", MASK)) if case.body.get(name)}
-    case.call_and_validate(base_url=live.url, headers=BEARER)
+        excluded.append(schemathesis.checks.negative_data_rejection)  # which does not take bytes for a string of bytes
+    headers = BEARER if is_meant_well(case, ParameterLocation.HEADER) else None  # the token may be what is wrong
+    case.call_and_validate(base_url=live.url, headers=headers, excluded_checks=excluded)

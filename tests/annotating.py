@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 from starlette.testclient import TestClient
 
-from focalrt.kernels.runs import from_mask
 from focalrt.runs import Runs
 from focalrt.serve.annotate.annotations import Annotation
 from focalrt.serve.annotate.app import application
@@ -49,7 +48,7 @@ def dense(runs, shape=SHAPE):
 
 def flat(mask):
     """A mask as flat runs of the wire."""
-    return from_mask(np.ascontiguousarray(mask), 0, 0).ravel().tolist()
+    return Runs.from_mask(mask).spans.ravel().tolist()
 
 
 class Page:

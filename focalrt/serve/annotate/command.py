@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import socket
 import webbrowser
-from secrets import token_urlsafe
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 WORKERS, QUEUE = 4, 64  # threads for requests, and requests that wait for one
-LEAVE = 5  # seconds that open connections have to end, once a signal came
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -40,53 +38,41 @@ def run_annotate(arguments: argparse.Namespace) -> int:
         imported(module, "focalrt annotate", "serve")
 
     from ...model import DEFAULT, load
+    from ..guard import check_token
+    from ..listen import bound, new_token
     from .project import Project
     from .workbench import Workbench
 
+    if not 0 <= arguments.port < 2**16:
+        raise ArgumentValueError(f"--port: expected 1 to 65535, or 0 for one that is free; got {arguments.port}")
+    token = arguments.token or new_token()
+    check_token(token)
     project = Project(arguments.path)
     model = load(arguments.model or DEFAULT, threads=arguments.threads, models=arguments.models)
-    with listening(arguments.port) as listener:
+    with bound(HOST, arguments.port) as listening:
         bench = Workbench(project, model)
         try:
-            serve(bench, listener, arguments)
-        except KeyboardInterrupt:  # uvicorn has ended in good order, and tells so
-            pass
+            serve(bench, listening, token, arguments)
         finally:
             lost = bench.close()
     return 1 if lost else 0
 
 
-def serve(bench: Workbench, listener: socket.socket, arguments: argparse.Namespace) -> None:
+def serve(bench: Workbench, listening: socket.socket, token: str, arguments: argparse.Namespace) -> None:
     """Tells the page's address, opens it, and answers until a signal comes."""
-    import uvicorn
-
     from ... import upload
     from ...model import DEFAULT
     from ...zoo import named_folders
     from ..guard import LOOPBACK, Guard
+    from ..listen import address, run
     from ..pool import Pool
     from .app import POLICY, application
 
-    token = arguments.token or token_urlsafe(24)
     models = sorted({name for name, _, _ in named_folders(arguments.models)})
     app = application(bench, str(arguments.model or DEFAULT), models, Pool(WORKERS, QUEUE))
     app.add_middleware(Guard, token=token, hosts=LOOPBACK, most_bytes=upload.MOST_BYTES, policy=POLICY)
-    config = uvicorn.Config(
-        app, log_level="warning", server_header=False, proxy_headers=False, ws="none", timeout_graceful_shutdown=LEAVE
-    )
-    server = uvicorn.Server(config)
-    address = f"http://{HOST}:{listener.getsockname()[1]}/?token={token}"
-    print(f"focalrt: {bench.project.folder}: {address} (end with Ctrl+C)", flush=True)
+    page = address(listening, token)
+    print(f"focalrt: {bench.project.folder}: {page} (end with Ctrl+C)", flush=True)
     if not arguments.no_browser:
-        Thread(target=webbrowser.open, args=(address,), daemon=True).start()  # browsers in a terminal do not return
-    server.run(sockets=[listener])
-
-
-def listening(port: int) -> socket.socket:
-    """A socket of this machine alone that takes connections from now on, so that no browser comes too early.
-
-    Raises ArgumentValueError for a number that no port has, OSError for a port in use.
-    """
-    if not 0 <= port < 2**16:
-        raise ArgumentValueError(f"--port: expected 1 to 65535, or 0 for one that is free; got {port}")
-    return socket.create_server((HOST, port))
+        Thread(target=webbrowser.open, args=(page,), daemon=True).start()  # browsers in a terminal do not return
+    run(app, listening)

@@ -189,11 +189,13 @@ def told(point: Click, result: Result) -> dict[str, Any]:
 def run_models(arguments: argparse.Namespace) -> int:
     """``focalrt models``."""
     from .model import DEFAULT
-    from .zoo import installed
+    from .zoo import ENDS, installed
 
     models = installed(arguments.models)
     for name, model in models.items():
-        marks = [model.description.variant, f"{model.megabytes:.1f} MB", *(["default"] if name == DEFAULT else [])]
+        ends = [f'"{end}"' for end, shipped in ENDS.items() if shipped == name and model.shipped]
+        default = ["default"] if name == DEFAULT else []
+        marks = [model.description.variant, f"{model.megabytes:.1f} MB", *default, *ends]
         print(f"{name}  ({', '.join(marks)})")
         print(f"    origin:  {'comes with focalrt' if model.shipped else model.folder}")
         print(f"    trained: {model.description.trained}\n    licence: {model.description.licence}")

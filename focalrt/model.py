@@ -59,7 +59,7 @@ def load(
     threads: int | None = None,
     models: str | os.PathLike[str] | None = None,
 ) -> Model:
-    """Loads a model: the default, an installed one by its name, or a folder.
+    """Loads a model: the default, an installed one by its name, a folder, or the "fast" or the "accurate" one.
 
     threads: processor threads of one click; None takes every core the process may use, at most 4.
     models: a folder of models to look for names in, in place of those that the environment variable ``FOCALRT_MODELS``

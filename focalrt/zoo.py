@@ -2,6 +2,7 @@
 
 A folder of models holds a folder for each, called by its name (see :mod:`.networks`). ``FOCALRT_MODELS`` lists such
 folders, parted as in ``PATH``. Where two models share a name, the package's own comes first, then the order of folders.
+"fast" and "accurate" stand for models of the package, where no other goes by that name.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from .errors import ArgumentTypeError, ModelNotFoundError
 from .networks import DESCRIPTION, Description, read_description
 
 VARIABLE = "FOCALRT_MODELS"
+ENDS = {"fast": "hrnet18s-s1-int8", "accurate": "hrnet18s-s1"}  # of the table in weights/README.md
 
 
 class Installed(NamedTuple):
@@ -63,7 +65,7 @@ def installed(models: str | os.PathLike[str] | None = None) -> dict[str, Install
 
 
 def find(model: str | os.PathLike[str], models: str | os.PathLike[str] | None = None) -> Path:
-    """The folder of a model: one installed under that name, or the folder itself.
+    """The folder of a model: one installed under that name, or the folder itself; or what "fast" or "accurate" mean.
 
     models: as for :func:`installed`. Raises ModelNotFoundError, ArgumentTypeError.
     """
@@ -75,6 +77,8 @@ def find(model: str | os.PathLike[str], models: str | os.PathLike[str] | None = 
         return named[model]
     if os.path.isfile(Path(model) / DESCRIPTION):  # unlike Path.is_file, False for names no file can have
         return Path(model)
+    if model in ENDS and ENDS[model] in named:
+        return named[ENDS[model]]
     raise ModelNotFoundError(
         f"model: no folder {str(model)!r} with a {DESCRIPTION}, and none of that name is installed "
         f"({', '.join(sorted(named)) or 'there is none at all: install focalrt again'}); {VARIABLE} lists folders of "

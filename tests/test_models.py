@@ -455,6 +455,13 @@ def test_an_unknown_name_is_told_the_known_ones(name):
     assert_no_model(name, "one, two", error=ModelNotFoundError)
 
 
+def test_fast_and_accurate_are_shipped_models_unless_others_have_these_names(tmp_path):
+    fast, accurate = (focalrt.load(end, threads=1).description.variant for end in ("fast", "accurate"))
+    assert {fast, accurate} <= set(SHIPPED) and fast != accurate
+    write_tiny_model(tmp_path / "fast")
+    assert focalrt.load("fast", threads=1, models=tmp_path).description.variant == "tiny"
+
+
 @pytest.mark.usefixtures("two_shipped")
 def test_a_name_means_the_shipped_model_and_a_path_the_folder(tmp_path):
     write_tiny_model(tmp_path / "here" / "one", 256)

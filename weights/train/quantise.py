@@ -142,6 +142,7 @@ def write(source, network, out, told):
     path = Path(out) / "model.json"
     description = json.loads(path.read_text(encoding="utf-8"))
     description["sha256"]["segmentor.onnx"] = hashlib.sha256(content).hexdigest()
+    description["variant"] += "-int8"
     description["trained"] += f"; Segmentor in int8 ({told})"
     path.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 

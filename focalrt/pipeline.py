@@ -120,13 +120,19 @@ def target_box(mask: Runs, clicks: Sequence[Click], whole: Box, shape: tuple[int
 
     The box holds all of the mask, so no part of it lies beyond the prediction.
     """
+    box = reached(mask, clicks)
+    return whole if box is None else expand(box, EXPANSION, LEAST_SIDE, Box(0, 0, shape[1], shape[0]))
+
+
+def reached(mask: Runs, clicks: Sequence[Click]) -> Box | None:
+    """The smallest box that holds the mask, every positive click and the last one; None while the mask is empty."""
     box = mask.box
     if box is None:
-        return whole
+        return None
     for click in clicks:
         if click.positive or click is clicks[-1]:
             box = box.union(pixel(click.row, click.column))
-    return expand(box, EXPANSION, LEAST_SIDE, Box(0, 0, shape[1], shape[0]))
+    return box
 
 
 def segmentor_input(

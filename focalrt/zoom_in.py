@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import taps
-from .geometry import Box, expand, pixel
+from .geometry import Box, expand
 from .kernels.disks import draw_disks
 from .kernels.resample import sample_planes
 from .networks import Segmentor
-from .pipeline import EXPANSION, Click, crop, sigmoid
+from .pipeline import EXPANSION, Click, crop, reached, sigmoid
 from .runs import Runs
 from .stopwatch import Stopwatch
 from .taps import Taps
@@ -100,12 +100,9 @@ def crop_box(
     large, at least 200 pixels a side, inside the image. The box before stays while it holds all of those and the new
     one covers half of it.
     """
-    box = mask.box
+    box = reached(mask, clicks)
     if box is None:
         return whole
-    for click in clicks:
-        if click.positive or click is clicks[-1]:
-            box = box.union(pixel(click.row, click.column))
     fresh = expand(box, EXPANSION, LEAST_SIDE, Box(0, 0, shape[1], shape[0]))
     if before is not None and box.clip(before.target) == box and overlap(fresh, before.target) >= KEPT:
         return before.target

@@ -12,7 +12,7 @@ from math import exp
 import numpy as np
 from numpy.typing import NDArray
 
-from ._jit import kernel
+from ._jit import Integer, kernel
 
 
 @kernel
@@ -74,7 +74,7 @@ def first_pixels(cells: int, pixels: int) -> NDArray[np.int64]:
 
 @kernel
 def at_line(
-    grid: NDArray[np.float32], above: NDArray[np.bool_], threshold: float, band: int, line: int, share: float
+    grid: NDArray[np.float32], above: NDArray[np.bool_], threshold: float, band: int, line: Integer, share: float
 ) -> tuple[float, bool]:
     """Value on a grid line ``share`` of the way down a band, and whether it counts as above the threshold.
 
@@ -89,7 +89,7 @@ def at_line(
 
 @kernel
 def crossing(
-    a: float, b: float, rising: bool, threshold: float, cell: int, cells: int, steps: int, low: int, high: int
+    a: float, b: float, rising: bool, threshold: float, cell: Integer, cells: int, steps: int, low: int, high: int
 ) -> int:
     """First of the pixels [low, high) on b's side of the threshold; high if none.
 
@@ -108,7 +108,7 @@ def crossing(
 
 
 @kernel
-def toggle(spans: NDArray[np.int32], n: int, row: int, start: int, at: int) -> tuple[int, int]:
+def toggle(spans: NDArray[np.int32], n: Integer, row: int, start: int, at: int) -> tuple[Integer, int]:
     """Ends the open run at pixel ``at``, or opens one there (start < 0: none is open). Returns (n, start).
 
     A run that ends where it began is dropped; one that begins where the last ended goes on.
@@ -135,7 +135,7 @@ def trace(
     height: int,
     width: int,
     spans: NDArray[np.int32],
-) -> int:
+) -> Integer:
     """The runs of the pixels above the threshold, of a box that begins at (top, left); how many there are.
 
     Only the corners of mixed cells are read. spans: room for one run more than half the mixed cells of each row.
@@ -143,7 +143,7 @@ def trace(
     bands = grid.shape[0] - 1
     rows, columns = first_pixels(bands, height), first_pixels(bands, width)
     row_steps, column_steps = max(height - 1, 1), max(width - 1, 1)
-    zero: int = np.int64(0)
+    zero: Integer = np.int64(0)
     n = zero
     for band in range(bands):
         for i in range(rows[band], rows[band + 1]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ._jit import kernel
+from ._jit import Integer, kernel
 
 
 @kernel
@@ -67,26 +67,26 @@ def extent(spans: NDArray[np.int32]) -> tuple[int, int, int, int, int]:
 
 
 @kernel
-def edge(spans: NDArray[np.int32], k: int) -> int:
+def edge(spans: NDArray[np.int32], k: Integer) -> Integer:
     """Place of the k-th edge of some runs in reading order, ``2^32 row + column + 2^31``; after the last, beyond all.
 
     Even edges begin a run, odd ones end it.
     """
     n = k >> 1
-    beyond: int = np.int64(2**63 - 1)
+    beyond: Integer = np.int64(2**63 - 1)
     if n >= spans.shape[0]:
         return beyond
-    place: int = (np.int64(spans[n, 0]) << 32) + np.int64(spans[n, 1 + (k & 1)]) + 2**31
+    place: Integer = (np.int64(spans[n, 0]) << 32) + np.int64(spans[n, 1 + (k & 1)]) + 2**31
     return place
 
 
 @kernel
-def combine(a: NDArray[np.int32], b: NDArray[np.int32], table: int, out: NDArray[np.int32]) -> int:
+def combine(a: NDArray[np.int32], b: NDArray[np.int32], table: int, out: NDArray[np.int32]) -> Integer:
     """The pixels for which bit ``2 [in a] + [in b]`` of the truth table is set; bit 0 must not be.
 
     out: room for as many runs as a and b have together, and one more; written. Returns how many there are.
     """
-    i: int = np.int64(0)
+    i: Integer = np.int64(0)
     j = n = state = inside = i
     next_a, next_b = edge(a, i), edge(b, j)
     while i < 2 * a.shape[0] or j < 2 * b.shape[0]:
@@ -108,7 +108,7 @@ def combine(a: NDArray[np.int32], b: NDArray[np.int32], table: int, out: NDArray
 
 
 @kernel
-def push(spans: NDArray[np.int32], n: int, row: int, start: int, end: int) -> int:
+def push(spans: NDArray[np.int32], n: Integer, row: Integer, start: Integer, end: Integer) -> Integer:
     """Adds a run, if it is not empty, behind the first n, or to the last where they touch; the new number."""
     if start >= end:
         return n
@@ -128,12 +128,12 @@ def paste(
     right: int,
     bottom: int,
     out: NDArray[np.int32],
-) -> int:
+) -> Integer:
     """The pixels of b, all of them inside a box, and those of a outside it.
 
     out: room for twice the runs of a and those of b, written. Returns how many there are.
     """
-    n: int = np.int64(0)
+    n: Integer = np.int64(0)
     i = j = n
     while i < a.shape[0] or j < b.shape[0]:
         row = np.int64(a[i, 0] if j == b.shape[0] or (i < a.shape[0] and a[i, 0] < b[j, 0]) else b[j, 0])
@@ -141,13 +141,14 @@ def paste(
         begin = i
         while i < a.shape[0] and a[i, 0] == row:
             start, end = np.int64(a[i, 1]), np.int64(a[i, 2])
-            n = push(out, n, row, start, min(end, left) if crossed else end)
+            n = push(out, n, row, start, left if crossed and left < end else end)
             i += 1
         while j < b.shape[0] and b[j, 0] == row:
             n = push(out, n, row, np.int64(b[j, 1]), np.int64(b[j, 2]))
             j += 1
         while crossed and begin < i:
-            n = push(out, n, row, max(np.int64(a[begin, 1]), right), np.int64(a[begin, 2]))
+            start, end = np.int64(a[begin, 1]), np.int64(a[begin, 2])
+            n = push(out, n, row, start if start > right else right, end)
             begin += 1
     return n
 

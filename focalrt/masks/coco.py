@@ -79,8 +79,9 @@ def compressed(counts: NDArray[np.int64]) -> str:
     """
     numbers = counts.copy()
     numbers[3:] -= counts[1:-2]
-    magnitudes = np.where(numbers < 0, ~numbers, numbers)
-    groups = 1 + sum((magnitudes >> (BITS * n - 1) > 0).astype(np.int64) for n in range(1, MOST_CHARACTERS))
+    magnitudes: NDArray[np.int64] = np.where(numbers < 0, ~numbers, numbers)
+    more = np.array([magnitudes >> (BITS * n - 1) > 0 for n in range(1, MOST_CHARACTERS)])
+    groups: NDArray[np.int64] = 1 + np.count_nonzero(more, axis=0)
     number = np.repeat(np.arange(len(numbers)), groups)
     group = np.arange(len(number)) - (np.cumsum(groups) - groups)[number]
     codes = (numbers[number] >> (BITS * group)) & 31 | (group + 1 < groups[number]) << BITS

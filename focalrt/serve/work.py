@@ -36,7 +36,7 @@ def begin(model: Model, photo: IO[bytes], mask: IO[bytes] | None, merge: Policy,
 def decoded_mask(file: IO[bytes], height: int, width: int) -> NDArray[np.bool_]:
     """An uploaded mask of that size. Raises ArgumentValueError for one so ragged that it is noise."""
     mask = upload.decode_mask(file.read(), height, width)
-    check_runs(np.count_nonzero(mask[:, 0]) + np.count_nonzero(mask[:, 1:] > mask[:, :-1]), MOST_RUNS)
+    check_runs(int(np.count_nonzero(mask[:, 0]) + np.count_nonzero(mask[:, 1:] > mask[:, :-1])), MOST_RUNS)
     return mask
 
 

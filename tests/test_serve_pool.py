@@ -53,10 +53,8 @@ def test_jobs_run_on_threads_and_the_loop_goes_on():
         gate = Gate()
         job = asyncio.create_task(pool.run(gate, "done"))
         await gate.begin()
-        began = time.perf_counter()
         for _ in range(10):
             await asyncio.sleep(0)
-        assert time.perf_counter() - began < 1
         assert not job.done()
         gate.open.set()
         assert await job == "done"

@@ -1,5 +1,6 @@
 """What a benchmark ran on, how quick that is, and how its tables look."""
 
+import argparse
 import json
 import platform
 from pathlib import Path
@@ -45,6 +46,16 @@ def yardsticks(threads, repeat):
     told = ", ".join(f"{rate:.0f} GFLOP/s at {count} thread(s)" for count, rate in best.items())
     print(f"median of {repeat}; sgemm {told}; {machine()}")
     return best
+
+
+def options(told, variants):
+    """The command line of a benchmark of variants, parsed."""
+    parser = argparse.ArgumentParser(description=told, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("variants", nargs="*", default=variants, metavar="VARIANT")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1])
+    parser.add_argument("--repeat", type=int, default=20)
+    parser.add_argument("--json", metavar="FILE", help="also write everything measured here")
+    return parser.parse_args()
 
 
 def keep(path, **report):

@@ -9,14 +9,13 @@ quickest, since what disturbs a machine only ever adds. Rates are shares of what
 same runtime with the same threads. Needs the ``convert`` extra.
 """
 
-import argparse
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-from machine import keep, seconds, table, yardsticks
+from machine import keep, options, seconds, table, yardsticks
 
 from focalrt import graphs
 from focalrt.graphs import count, plain
@@ -132,12 +131,7 @@ HEAD = [
 
 def main():
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("variants", nargs="*", default=PUBLISHED, metavar="VARIANT")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1])
-    parser.add_argument("--repeat", type=int, default=20)
-    parser.add_argument("--json", metavar="FILE", help="also write everything measured here")
-    args = parser.parse_args()
+    args = options(__doc__, PUBLISHED)
     best = yardsticks(args.threads, args.repeat)
     rows = [
         measured(variant, network, threads, args.repeat, best[threads])

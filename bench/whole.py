@@ -7,14 +7,13 @@ get random parameters: both networks run, but an ellipse takes the place of what
 so that each is timed on the same masks. Needs the ``convert`` extra.
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 from statistics import median, quantiles
 
 import cv2
 import numpy as np
-from machine import keep, seconds, table, yardsticks
+from machine import keep, options, seconds, table, yardsticks
 from variants import PUBLISHED, parameters_of
 
 from focalrt import Model
@@ -92,12 +91,7 @@ def line(row):
 
 def main():
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("variants", nargs="*", default=PUBLISHED, metavar="VARIANT")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1])
-    parser.add_argument("--repeat", type=int, default=20)
-    parser.add_argument("--json", metavar="FILE", help="also write everything measured here")
-    args = parser.parse_args()
+    args = options(__doc__, PUBLISHED)
     best = yardsticks(args.threads, args.repeat)
     with tempfile.TemporaryDirectory() as folder:
         rows = [

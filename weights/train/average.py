@@ -2,15 +2,17 @@
 
     python -m train.average OLD.npz NEW.npz --share 0.7 --out MIXED.npz
 
-Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022. Batch statistics are mixed too.
+Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022. Batch statistics are mixed too. The new run's
+``run.json`` is written beside what comes out, with the share.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
 
-from .export import read_parameters
+from .export import read_parameters, record_beside
 
 
 def mixed(old, new, share):
@@ -31,9 +33,14 @@ def main(argv=None):
     parser.add_argument("--share", type=float, default=0.5, help="of the new one (default %(default)s)")
     parser.add_argument("--out", required=True)
     args = parser.parse_args(argv)
+    record = record_beside(args.new)
     parameters = mixed(read_parameters(args.old), read_parameters(args.new), args.share)
-    with Path(args.out).open("wb") as file:
+    out = Path(args.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("wb") as file:
         np.savez(file, **parameters)
+    record["mixed"] = {"share": args.share, "with": "the parameters it began from"}
+    out.with_name("run.json").write_text(json.dumps(record))
 
 
 if __name__ == "__main__":

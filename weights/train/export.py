@@ -1,8 +1,9 @@
 """Trained parameters -> a model folder that focalrt loads.
 
-    python -m train.export --variant hrnet18s-s1 --parameters DIR/hrnet18s-s1.npz --out hrnet18s-s1
+    python -m train.export --parameters DIR/hrnet18s-s1.npz --out hrnet18s-s1
 
-Reads ``run.json`` beside the parameters for what ``model.json`` says of the training. Needs focalrt and onnx.
+Variant, radius of the disks, and what ``model.json`` says of the training are read from ``run.json`` beside the
+parameters. Needs focalrt and onnx.
 """
 
 import argparse
@@ -23,6 +24,14 @@ def read_parameters(path):
     return {name: array for part in paths for name, array in np.load(part).items()}
 
 
+def record_beside(path):
+    """What ``run.json`` beside the parameters tells of their training."""
+    record = Path(path).with_name("run.json")
+    if not record.exists():
+        raise FileNotFoundError(f"{record}: not there; training and train.average write it beside the parameters")
+    return json.loads(record.read_text())
+
+
 def told(run):
     """A sentence on the training for people, from ``run.json``."""
     samples = run["samples"] + run.get("before", 0)
@@ -31,19 +40,17 @@ def told(run):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variant", required=True)
     parser.add_argument("--parameters", required=True, help="exported .npz (of several parts: the first)")
     parser.add_argument("--out", required=True, help="the model folder; replaced if it is there")
-    parser.add_argument("--radius", type=float, default=5, help="of the Segmentor's disks, as trained (default 5)")
     parser.add_argument("--half", action="store_true", help="store parameters as float16: half the size")
     args = parser.parse_args(argv)
     from focalrt.graphs.folder import write_model
 
-    run = json.loads(Path(args.parameters).with_name("run.json").read_text())
-    parameters = read_parameters(args.parameters)
+    run = record_beside(args.parameters)
+    variant, radius = run["variant"], run["arguments"]["radius"]
     texts = {"trained": told(run), "licence": LICENCE}
-    write_model(parameters, args.variant, args.out, radius=args.radius, **texts, half=args.half)
-    print(f"{args.out}: {args.variant}, {told(run)}")
+    write_model(read_parameters(args.parameters), variant, args.out, radius=radius, **texts, half=args.half)
+    print(f"{args.out}: {variant}, {told(run)}")
 
 
 if __name__ == "__main__":

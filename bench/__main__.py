@@ -1,10 +1,13 @@
-"""Every benchmark, one after the other: tables on the screen, and one JSON.
+"""The benchmarks that need no arguments, one after the other: tables on the screen, and one JSON.
 
     python bench [--quick] [--json FILE]
 
 With 1, 2 and 4 threads, as far as there are cores. Each runs in a process of its own. ``--quick`` takes few repeats and
 the two smallest variants: for a look, or for ``regression.py``. Needs the ``convert`` extra; compares with PyTorch and
 OpenVINO where they are installed.
+
+``operators.py`` for one network, ``page.py`` with photos and a browser, and ``sam.py`` with a pair of files run by
+themselves.
 """
 
 import argparse

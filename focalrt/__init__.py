@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from . import masks as masks
     from .conversion import convert
     from .errors import (
         AnnotationError,
@@ -36,10 +37,9 @@ if TYPE_CHECKING:
         NoImageError,
         ParameterError,
     )
-    from .geometry import Box
+    from .geometry import Box, Click
     from .merge import Region, Regions
     from .model import Model, load, segment
-    from .pipeline import Click
     from .runs import Runs
     from .session import Result, Session, Step
     from .zoo import Installed, installed
@@ -63,15 +63,15 @@ _HOMES = {
         "NoImageError",
         "ParameterError",
     ),
-    "geometry": ("Box",),
+    "geometry": ("Box", "Click"),
     "merge": ("Region", "Regions"),
     "model": ("Model", "load", "segment"),
-    "pipeline": ("Click",),
     "runs": ("Runs",),
     "session": ("Result", "Session", "Step"),
     "zoo": ("Installed", "installed"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = ("masks",)
 
 __all__ = [
     "AnnotationError",
@@ -107,6 +107,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_HOME[name]}", __name__), name)
@@ -115,4 +117,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_MODULES, "__version__"])

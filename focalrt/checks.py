@@ -5,23 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import inf, isfinite
 from numbers import Integral, Real
-from typing import Any, cast, get_args
+from reprlib import Repr
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ArgumentTypeError, ArgumentValueError
-from .geometry import Box
-from .merge import Policy, Region
-from .pipeline import Click
+from .geometry import Box, Click
+
+SHOWN = 60  # characters of a value in an error
+MOST_BITS = 1000  # of an integer that is shown: Python does not write very long ones
+FARTHEST = 2**31 - 1  # row or column of a pixel, either way
+LARGEST_GRID = 2**15  # sides of a plane whose cells are counted in 16 bits
+
+
+class Brief(Repr):
+    """The beginning of what ``repr`` gives, without the time that all of a large value takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 3
+        self.maxtuple = self.maxlist = self.maxset = self.maxfrozenset = self.maxdeque = self.maxdict = 12
+        self.maxstring = self.maxlong = self.maxother = 2 * SHOWN  # cut in the middle, behind all that is shown
+
+    def repr_bytes(self, value: bytes, level: int) -> str:
+        """Bytes, as many as a string would have characters."""
+        return repr(value[: self.maxstring])
+
+    def repr_int(self, value: int, level: int) -> str:
+        """An integer, or how long it is."""
+        bits = value.bit_length()
+        return super().repr_int(value, level) if bits <= MOST_BITS else f"of {bits} bits"
+
+
+BRIEF = Brief()
 
 
 def told(value: Any) -> str:
     """A value in a few words."""
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype}, shape {value.shape}"
-    text = repr(value)
-    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+    text = BRIEF.repr(value)
+    return f"{type(value).__name__} {text if len(text) <= SHOWN else text[: SHOWN - 3] + '...'}"
 
 
 def check_image(image: Any) -> NDArray[np.uint8]:
@@ -54,12 +80,40 @@ def check_mask(mask: Any, height: int, width: int, argument: str = "mask") -> ND
     if mask.dtype == np.bool_:
         return mask
     if mask.dtype == np.uint8:
-        top = mask.max()
+        top = mask.max(initial=0)
         object_pixels: NDArray[np.bool_] = mask == top if top else np.zeros_like(mask, np.bool_)
         if top in (0, 1, 255) and not mask[~object_pixels].any():
             return object_pixels
         raise ArgumentValueError(f"{argument}: uint8 masks hold 0 and 1, or 0 and 255; compare others, as in ids == 3")
     raise ArgumentTypeError(f"{argument}: expected bool, or uint8 with 0 and 1 or 0 and 255; got {told(mask)}")
+
+
+def check_plane(mask: Any) -> NDArray[np.bool_]:
+    """A bool array (H, W) of any size, of no pixels too; uint8 as for :func:`check_mask`."""
+    if not isinstance(mask, np.ndarray):
+        raise ArgumentTypeError(f"mask: expected a NumPy array, bool (H, W); got {told(mask)}")
+    if mask.ndim != 2:
+        raise ArgumentValueError(f"mask: expected bool (H, W); got {told(mask)}")
+    return check_mask(mask, *mask.shape)
+
+
+def check_grid(grid: Any) -> NDArray[np.float32]:
+    """A square plane of at least 2 x 2 numbers, and no more a side than a cell's column can tell."""
+    if not isinstance(grid, np.ndarray) or grid.dtype != np.float32:
+        raise ArgumentTypeError(f"grid: expected float32 (L, L); got {told(grid)}")
+    if grid.ndim != 2 or grid.shape[0] != grid.shape[1] or not 2 <= len(grid) <= LARGEST_GRID:
+        raise ArgumentValueError(f"grid: expected float32 (L, L), L from 2 to {LARGEST_GRID}; got {told(grid)}")
+    return grid
+
+
+def check_place(value: Any, argument: str) -> int:
+    """A row or a column, inside an image or not: an integer of 32 bits."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
+        raise ArgumentTypeError(f"{argument}: expected an integer; got {told(value)}")
+    place = int(value)
+    if not -FARTHEST <= place <= FARTHEST:
+        raise ArgumentValueError(f"{argument}: expected an integer of 32 bits; got {told(place)}")
+    return place
 
 
 def check_number(value: Any, argument: str) -> float:
@@ -129,6 +183,14 @@ def check_edges(box: Any, argument: str) -> Box:
     return Box(*(int(edge) for edge in edges))
 
 
+def check_frame(box: Any) -> Box:
+    """A box anywhere, with x0 <= x1 and y0 <= y1."""
+    frame = Box(*(check_place(edge, "box") for edge in check_edges(box, "box")))
+    if frame.width < 0 or frame.height < 0:
+        raise ArgumentValueError(f"box: expected x0 <= x1 and y0 <= y1; got {tuple(frame)}")
+    return frame
+
+
 def check_box(box: Any, height: int, width: int) -> Box:
     """A box, half-open, that lies inside the image and has at least one pixel."""
     edges = check_edges(box, "box")
@@ -149,20 +211,6 @@ def check_view(view: Any, click: Click, height: int, width: int) -> Box | None:
             f"view: expected a box that holds the click ({click.x:g}, {click.y:g}); got {told(view)}"
         )
     return clipped
-
-
-def check_policy(merge: Any) -> Policy:
-    """One of the merge policies."""
-    if not isinstance(merge, str) or merge not in get_args(Policy):
-        raise ArgumentValueError(f"merge: expected one of {', '.join(get_args(Policy))}; got {told(merge)}")
-    return cast(Policy, merge)
-
-
-def check_region(region: Any) -> Region:
-    """A region that a result or a session listed."""
-    if not isinstance(region, Region):
-        raise ArgumentTypeError(f"region: expected one of session.withheld; got {told(region)}")
-    return region
 
 
 def check_threads(threads: Any) -> int | None:

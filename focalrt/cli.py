@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -21,15 +22,16 @@ from .serve.annotate.command import add_commands as add_annotate
 from .serve.command import add_commands as add_serve
 
 if TYPE_CHECKING:
-    from .pipeline import Click
+    from .geometry import Click
     from .session import Result, Session
 
+NEGATIVE, OPTION = re.compile(r"-\.?[0-9]"), re.compile(r"--[a-z-]+")
 LOSSY = (".jpg", ".jpeg", ".jpe", ".webp", ".avif", ".jp2")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
-    arguments = parser().parse_args(argv)
+    arguments = parser().parse_args(joined(sys.argv[1:] if argv is None else argv))
     try:
         status: int = arguments.command(arguments)
     except (ArgumentTypeError, ArgumentValueError) as error:
@@ -39,6 +41,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"focalrt: {error}", file=sys.stderr)
         return 1
     return status
+
+
+def joined(words: Sequence[str]) -> list[str]:
+    """The words, each that begins with a negative number joined to the option before it: argparse takes ``-0.3,5`` for
+    an option of its own.
+    """
+    whole: list[str] = []
+    for word in words:
+        if NEGATIVE.match(word) and whole and OPTION.fullmatch(whole[-1]):
+            whole[-1] += f"={word}"
+        else:
+            whole.append(word)
+    return whole
 
 
 def parser() -> argparse.ArgumentParser:
@@ -125,9 +140,9 @@ def integers(text: str) -> tuple[int, ...]:
 
 def load_model(arguments: argparse.Namespace) -> Any:
     """The model that the options name."""
-    from .model import DEFAULT, load
+    from .model import load
 
-    return load(arguments.model or DEFAULT, threads=arguments.threads, models=arguments.models)
+    return load(arguments.model, threads=arguments.threads, models=arguments.models)
 
 
 def run_segment(arguments: argparse.Namespace) -> int:
@@ -154,7 +169,9 @@ def run_segment(arguments: argparse.Namespace) -> int:
         print(json.dumps(report(session, results, out), indent=2))
     else:
         share = session.runs.area / (image.shape[0] * image.shape[1])
-        print(f"{out}: {session.runs.area} pixels ({share:.1%}); last click {results[-1].outcome}")
+        last = results[-1]
+        against = ", but not as it says" if last.outcome == "written" and not last.obeyed else ""
+        print(f"{out}: {session.runs.area} pixels ({share:.1%}); last click {last.outcome}{against}")
     return 0
 
 
@@ -178,6 +195,7 @@ def told(point: Click, result: Result) -> dict[str, Any]:
         "y": point.y,
         "positive": point.positive,
         "outcome": result.outcome,
+        "obeyed": result.obeyed,
         "changed": result.changed,
         "target": result.target,
         "focus": result.focus,
@@ -188,8 +206,7 @@ def told(point: Click, result: Result) -> dict[str, Any]:
 
 def run_models(arguments: argparse.Namespace) -> int:
     """``focalrt models``."""
-    from .model import DEFAULT
-    from .zoo import ENDS, installed
+    from .zoo import DEFAULT, ENDS, installed
 
     models = installed(arguments.models)
     for name, model in models.items():

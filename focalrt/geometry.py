@@ -1,7 +1,8 @@
-"""Boxes, and where a pixel of a box lies on the network's grid (SPEC sections 0 and 4)."""
+"""Boxes, clicks, and where a pixel of a box lies on the network's grid (SPEC sections 0 and 4)."""
 
 from __future__ import annotations
 
+from math import floor
 from typing import NamedTuple
 
 GRID = 256  # side L of the square network plane
@@ -42,6 +43,30 @@ class Box(NamedTuple):
         """The part inside ``to``; never less than no pixels."""
         x0, y0 = min(max(self.x0, to.x0), to.x1), min(max(self.y0, to.y0), to.y1)
         return Box(x0, y0, max(x0, min(self.x1, to.x1)), max(y0, min(self.y1, to.y1)))
+
+
+def nearest(place: float) -> int:
+    """The integer nearest to a place, halves up; ``floor(place + 0.5)`` would round the sum."""
+    whole = floor(place)
+    return whole + (place - whole >= 0.5)
+
+
+class Click(NamedTuple):
+    """A point in image pixels, pixel centres at integers, and whether it lies on the object."""
+
+    x: float
+    y: float
+    positive: bool = True
+
+    @property
+    def row(self) -> int:
+        """Row of the pixel that holds the point."""
+        return nearest(self.y)
+
+    @property
+    def column(self) -> int:
+        """Column of the pixel that holds the point."""
+        return nearest(self.x)
 
 
 def pixel(row: int, column: int) -> Box:

@@ -25,6 +25,7 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
 def read_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
     """A mask as bool (H, W): object is what is brighter than half of the brightest pixel (0/1, 0/255, soft edges).
 
+    Of 8 or 16 bits, grey, or colours, of which their brightness counts.
     Raises OSError where the file cannot be read, ImageFileError where it is no image.
     """
     return to_mask(Path(path).read_bytes(), repr(os.fspath(path)))
@@ -37,12 +38,12 @@ def to_image(content: bytes, name: str) -> NDArray[np.uint8]:
 
 def to_mask(content: bytes, name: str) -> NDArray[np.bool_]:
     """What :func:`read_mask` returns, of a file's content; ``name`` is for the message of an ImageFileError."""
-    grey = decode(content, cv2.IMREAD_GRAYSCALE, name)
+    grey = decode(content, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH, name)  # else the low byte of 16 bits is lost
     mask: NDArray[np.bool_] = grey > grey.max() / 2
     return mask
 
 
-def decode(content: bytes, mode: int, name: str) -> NDArray[np.uint8]:
+def decode(content: bytes, mode: int, name: str) -> NDArray[Any]:
     """The pixels of an image file's content by OpenCV, which turns them upright. Raises ImageFileError."""
     encoded = np.frombuffer(content, np.uint8)
     try:
@@ -51,7 +52,7 @@ def decode(content: bytes, mode: int, name: str) -> NDArray[np.uint8]:
         pixels = None
     if pixels is None:
         raise ImageFileError(f"{name} is not an image that OpenCV can decode (JPEG, PNG, TIFF, WebP, BMP)")
-    decoded: NDArray[np.uint8] = pixels
+    decoded: NDArray[Any] = pixels
     return decoded
 
 
@@ -85,7 +86,8 @@ def write_image(path: str | os.PathLike[str], pixels: NDArray[np.uint8]) -> None
 def write_whole(target: Path, content: bytes) -> None:
     """Writes a file that appears whole or stays as it was, with the access rights of any new file. Raises OSError."""
     check_folder(target)
-    part = target.with_name(f".{target.name[:100]}.{token_hex(8)}")
+    begin = target.name.encode(errors="ignore")[:100].decode(errors="ignore")  # file systems count bytes
+    part = target.with_name(f".{begin}.{token_hex(8)}")
     try:
         with part.open("xb") as file:
             file.write(content)

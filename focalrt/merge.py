@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, overload
+from typing import Any, Literal, NamedTuple, cast, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .checks import told
+from .errors import ArgumentTypeError, ArgumentValueError
 from .geometry import Box
 from .kernels import components as kernels
 from .runs import Runs
@@ -73,6 +75,20 @@ class Regions(Sequence[Region]):
     def __iter__(self) -> Iterator[Region]:
         return (self[k] for k in range(len(self)))
 
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """The memory that it keeps alive: the spans, and the list of regions once it was asked for."""
+        return self.runs.spans, *(self._table or ())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Regions) and self.runs == other.runs
+
+    def __hash__(self) -> int:
+        return hash(self.runs)
+
+    def __reduce__(self) -> tuple[type[Regions], tuple[Runs]]:
+        return type(self), (self.runs,)
+
     def __repr__(self) -> str:
         return f"<{len(self)} regions, {self.runs.area} pixels>"
 
@@ -82,11 +98,13 @@ class Merge(NamedTuple):
 
     outcome: ``written``; ``unchanged``, where the prediction agrees with the mask at the click; ``disobeyed``, where it
     contradicts the click. change: the pixels to invert (U). withheld: the others that the prediction would invert.
+    obeyed: the prediction has the clicked pixel as the click says, and so has the mask then.
     """
 
     outcome: Outcome
     change: Runs
     withheld: Runs
+    obeyed: bool
 
 
 def progressive_merge(predicted: Runs, mask: Runs, row: int, column: int, positive: bool) -> Merge:
@@ -97,16 +115,28 @@ def progressive_merge(predicted: Runs, mask: Runs, row: int, column: int, positi
     difference = predicted ^ mask
     change, withheld = difference.parted(row, column)
     if predicted.holds(row, column) != positive:
-        return Merge("disobeyed", Runs.empty(), difference)
+        return Merge("disobeyed", Runs.empty(), difference, False)
     if not change:
-        return Merge("unchanged", change, difference)
-    return Merge("written", change, withheld)
+        return Merge("unchanged", change, difference, True)
+    return Merge("written", change, withheld, True)
 
 
 def overwrite(predicted: Runs, mask: Runs, row: int, column: int, positive: bool) -> Merge:
     """Writes the whole prediction: a click from scratch, before the merge begins."""
-    change = predicted ^ mask
-    if change:
-        return Merge("written", change, Runs.empty())
-    agrees = predicted.holds(row, column) == positive
-    return Merge("unchanged" if agrees else "disobeyed", change, Runs.empty())
+    change, obeyed = predicted ^ mask, predicted.holds(row, column) == positive
+    unwritten: Outcome = "unchanged" if obeyed else "disobeyed"
+    return Merge("written" if change else unwritten, change, Runs.empty(), obeyed)
+
+
+def check_policy(merge: Any) -> Policy:
+    """One of the merge policies. Raises ArgumentValueError."""
+    if not isinstance(merge, str) or merge not in get_args(Policy):
+        raise ArgumentValueError(f"merge: expected one of {', '.join(get_args(Policy))}; got {told(merge)}")
+    return cast(Policy, merge)
+
+
+def check_region(region: Any) -> Region:
+    """A region that a result or a session listed. Raises ArgumentTypeError."""
+    if not isinstance(region, Region):
+        raise ArgumentTypeError(f"region: expected one of session.withheld; got {told(region)}")
+    return region

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from copy import copy
 from functools import cache
 from typing import Any
 
+from numpy.typing import NDArray
+
 from . import checks
+from .description import Description
 from .errors import ArgumentTypeError
 from .merge import Policy
-from .networks import Description, Networks, Segmentor, load_networks
+from .networks import Networks, Segmentor, load_networks
 from .session import Result, Session
 from .zoo import find
 
-DEFAULT = "hrnet18s-s1"
-
 
 class Model:
-    """A model's networks in memory. Any number of sessions, in any threads, may share one."""
+    """A model's networks in memory. Any number of sessions, in any threads, may share one.
+
+    A copy shares the networks; a pickle tells folder, threads and threshold, and loads them anew where it is read.
+    """
 
     def __init__(self, networks: Networks | Segmentor) -> None:
         """Wraps loaded networks; :func:`load` is the usual way to a model."""
@@ -29,7 +34,7 @@ class Model:
         """What ``model.json`` says: variant, sizes, radii, threshold, training, licence."""
         return self._networks.description
 
-    def session(self, image: Any, mask: Any = None, *, merge: Policy = "auto") -> Session:
+    def session(self, image: NDArray[Any], mask: NDArray[Any] | None = None, *, merge: Policy = "auto") -> Session:
         """A session on one image.
 
         image: RGB, uint8 (H, W, 3); not copied where it is C-contiguous, so leave it unchanged meanwhile.
@@ -54,7 +59,7 @@ class Model:
 
 
 def load(
-    model: str | os.PathLike[str] = DEFAULT,
+    model: str | os.PathLike[str] | None = None,
     *,
     threads: int | None = None,
     models: str | os.PathLike[str] | None = None,
@@ -62,8 +67,9 @@ def load(
     """Loads a model: the default, an installed one by its name, a folder, or the "fast" or the "accurate" one.
 
     threads: processor threads of one click; None takes every core the process may use, at most 4.
-    models: a folder of models to look for names in, in place of those that the environment variable ``FOCALRT_MODELS``
-    lists. Raises ModelNotFoundError, ModelError, ArgumentTypeError, ArgumentValueError.
+    models: a folder of models to look for names in first, in place of those that the environment variable
+    ``FOCALRT_MODELS`` lists. A name that is both an installed model and a folder here is refused: write "./name" for
+    the folder. Raises ModelNotFoundError, ModelError, ArgumentTypeError, ArgumentValueError.
     """
     threads = checks.check_threads(threads)
     return Model(load_networks(find(model, models), threads))
@@ -76,7 +82,13 @@ def default_model() -> Model:
 
 
 def segment(
-    image: Any, clicks: Any, mask: Any = None, *, model: Model | None = None, view: Any = None, merge: Policy = "auto"
+    image: NDArray[Any],
+    clicks: Iterable[Iterable[float]],
+    mask: NDArray[Any] | None = None,
+    *,
+    model: Model | None = None,
+    view: Iterable[int] | None = None,
+    merge: Policy = "auto",
 ) -> Result:
     """The mask after some clicks, without keeping a session: the same result as the clicks one by one.
 

@@ -1,131 +1,24 @@
-"""A model on disk, and its networks in ONNX Runtime.
-
-A model is a folder: ``segmentor.onnx``, ``refiner.onnx`` where its method has one, and ``model.json``, which holds
-
-    format            1
-    method            "focalclick", also where it is not told, or "ritm": how a click goes, and which networks there are
-    variant           such as "hrnet18s-s1"
-    side              of the Segmentor's input: 128 or 256; RITM's also 400 or 600
-    radius            of the Segmentor's click disks, in pixels of the 256 grid, RITM's in pixels of the input
-    refiner_radius    of the Refiner's disks, in pixels of the 256 grid
-    threshold         probability above which a pixel is object
-    sha256            {"segmentor.onnx": hex digest, "refiner.onnx": hex digest}
-    trained, licence  two texts for people
-
-A model of RITM has neither ``refiner.onnx`` nor ``refiner_radius``.
-"""
+"""The networks of a model in ONNX Runtime."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from dataclasses import dataclass
+from copy import copy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from .description import DESCRIPTION, FOCALCLICK, REFINER, RITM, SEGMENTOR, Description, read_description
 from .errors import ModelError, ModelNotFoundError
 from .geometry import GRID
 
-SEGMENTOR, REFINER, DESCRIPTION = "segmentor.onnx", "refiner.onnx", "model.json"
-FOCALCLICK, RITM = "focalclick", "ritm"
 CHANNELS = 32  # of the context that goes from the Segmentor to the Refiner
 MOST_THREADS = 4  # beyond that two small networks gain nothing
-LARGEST_DESCRIPTION = 1 << 20
 EXTERNAL = b"\n\x08location"  # how a tensor whose data lies in another file begins to tell where
-
-
-class Method(NamedTuple):
-    """What a model of a method has: files of networks, sides of the Segmentor's input to choose from, disks' radii."""
-
-    files: tuple[str, ...]
-    sides: tuple[int, ...]
-    radii: tuple[str, ...]
-
-
-METHODS = {
-    FOCALCLICK: Method((SEGMENTOR, REFINER), (GRID // 2, GRID), ("radius", "refiner_radius")),
-    RITM: Method((SEGMENTOR,), (GRID // 2, GRID, 400, 600), ("radius",)),
-}
-
-
-@dataclass(frozen=True)
-class Description:
-    """The content of a ``model.json``; the module tells its fields. Without a Refiner, ``refiner_radius`` is 0."""
-
-    variant: str
-    side: int
-    radius: float
-    refiner_radius: float
-    threshold: float
-    sha256: dict[str, str]
-    trained: str
-    licence: str
-    method: str = FOCALCLICK
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Names of the networks' files."""
-        return METHODS[self.method].files
-
-
-def read_description(folder: Path) -> Description:
-    """Reads and checks ``model.json``. Raises ModelNotFoundError, ModelError."""
-    path = folder / DESCRIPTION
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_DESCRIPTION)
-    except OSError as error:
-        raise ModelNotFoundError(f"no model in {str(folder)!r}: {DESCRIPTION} cannot be read ({error})") from error
-    try:
-        fields = json.loads(content)
-        assert_fields(fields)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{str(path)!r} does not describe a model: {error}") from error
-    method = fields.get("method", FOCALCLICK)
-    radii = {"refiner_radius": 0.0} | {name: fields[name] for name in METHODS[method].radii}
-    others = {name: fields[name] for name in ("variant", "side", "threshold", "sha256", "trained", "licence")}
-    return Description(**others, **radii, method=method)
-
-
-def assert_fields(fields: Any) -> None:
-    """Raises ValueError naming the first field of a description that is missing or not as the module tells."""
-    if not isinstance(fields, dict) or not is_integer(fields.get("format")) or fields["format"] != 1:
-        raise ValueError('expected an object with "format": 1')
-    method = fields.get("method", FOCALCLICK)
-    if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(f"expected that method is {' or '.join(METHODS)}")
-    files, sides, radii = METHODS[method]
-    digests = fields.get("sha256")
-    conditions = {
-        "variant, trained and licence are texts": all(
-            isinstance(fields.get(name), str) for name in ("variant", "trained", "licence")
-        ),
-        f"side is {' or '.join(map(str, sides))}": is_integer(fields.get("side")) and fields["side"] in sides,
-        f"numbers from 0 to 100 stand for {' and '.join(radii)}": all(
-            is_number(fields.get(name)) and 0 <= fields[name] <= 100 for name in radii
-        ),
-        "threshold is a number between 0 and 1": is_number(fields.get("threshold")) and 0 < fields["threshold"] < 1,
-        f"sha256 holds a digest for {' and '.join(files)}": isinstance(digests, dict)
-        and all(isinstance(digests.get(name), str) for name in files),
-    }
-    for condition, holds in conditions.items():
-        if not holds:
-            raise ValueError(f"expected that {condition}")
-
-
-def is_integer(value: Any) -> bool:
-    """Whether a JSON value is an integer (true and false are not)."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def is_number(value: Any) -> bool:
-    """Whether a JSON value is a number (true and false are not)."""
-    return is_integer(value) or isinstance(value, float)
 
 
 def available_threads() -> int:
@@ -134,16 +27,54 @@ def available_threads() -> int:
     return min(MOST_THREADS, len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
-class Networks:
+class Loaded:
+    """What every method's networks have in common: a description, a threshold, and the files that they came from.
+
+    A copy shares the networks in memory. A pickle tells where the files lie, and loads them there anew.
+    """
+
+    def __init__(self, folder: Path, threads: int | None, method: str) -> None:
+        """Raises ModelNotFoundError, ModelError."""
+        self.folder, self.threads = Path(os.path.abspath(folder)), threads
+        self.description = description_of(folder, method)
+        self.side = self.description.side
+        self.radius = self.description.radius
+        self.threshold = self.description.threshold
+
+    def __copy__(self) -> Loaded:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Loaded:
+        return copy(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reloaded, (type(self), self.folder, self.threads, self.description, self.threshold)
+
+
+def reloaded(
+    kind: type[Networks] | type[Segmentor],
+    folder: Path,
+    threads: int | None,
+    description: Description,
+    threshold: float,
+) -> Networks | Segmentor:
+    """The networks of a pickle, from their files. Raises ModelNotFoundError, and ModelError for files of another."""
+    networks = kind(folder, threads)
+    if networks.description != description:
+        raise ModelError(f"{str(folder)!r} holds another model than the one that was pickled; load it by focalrt.load")
+    networks.threshold = threshold
+    return networks
+
+
+class Networks(Loaded):
     """The Segmentor and the Refiner of one model. Calls from several threads at a time are fine."""
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
         """Reads and checks all three files. Raises ModelNotFoundError, ModelError."""
-        self.description = description_of(folder, FOCALCLICK)
-        self.side = self.description.side
-        self.radius = self.description.radius
+        super().__init__(folder, threads, FOCALCLICK)
         self.refiner_radius = self.description.refiner_radius
-        self.threshold = self.description.threshold
         plane, small = (GRID, GRID), (self.side // 4, self.side // 4)
         self._segmentor, self._refiner = (
             start(read_verified(folder, name, self.description.sha256), folder / name, threads)
@@ -195,15 +126,13 @@ class Networks:
         return refined[0, 0]  # type: ignore[no-any-return]
 
 
-class Segmentor:
+class Segmentor(Loaded):
     """The one network of a model of RITM. Calls from several threads at a time are fine."""
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
         """Reads and checks both files. Raises ModelNotFoundError, ModelError."""
-        self.description = description_of(folder, RITM)
-        self.side = side = self.description.side
-        self.radius = self.description.radius
-        self.threshold = self.description.threshold
+        super().__init__(folder, threads, RITM)
+        side = self.side
         self._network = start(read_verified(folder, SEGMENTOR, self.description.sha256), folder / SEGMENTOR, threads)
         check_signature(
             self._network,

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .pipeline import Click
+from .geometry import Click
 
 OBJECT = (0, 122, 255)  # RGB
 POSITIVE, NEGATIVE = (46, 204, 64), (255, 65, 54)

@@ -6,14 +6,14 @@ Each step is a function of values; none knows the session. The merge that follow
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import floor, log
+from math import log
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import taps
-from .geometry import GRID, Box, expand, pixel, square, to_grid
+from .geometry import GRID, Box, Click, expand, pixel, square, to_grid
 from .kernels.disks import draw_disks
 from .kernels.resample import sample_image, sample_planes
 from .networks import Networks
@@ -26,30 +26,6 @@ LEAST_SIDE = 10  # pixels of a target box
 NOTHING = 10  # a set of fewer pixels has no box of its own
 LOCAL = 0.2  # half side of the focus box about a click that changed little, in sides of the coarse mask
 LATE = 10  # from scratch, clicks after this many use the prediction inside the focus box only
-
-
-def nearest(place: float) -> int:
-    """The integer nearest to a place, halves up; ``floor(place + 0.5)`` would round the sum."""
-    whole = floor(place)
-    return whole + (place - whole >= 0.5)
-
-
-class Click(NamedTuple):
-    """A point in image pixels, pixel centres at integers, and whether it lies on the object."""
-
-    x: float
-    y: float
-    positive: bool = True
-
-    @property
-    def row(self) -> int:
-        """Row of the pixel that holds the point."""
-        return nearest(self.y)
-
-    @property
-    def column(self) -> int:
-        """Column of the pixel that holds the point."""
-        return nearest(self.x)
 
 
 class Prediction(NamedTuple):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -12,11 +13,21 @@ from numpy.typing import NDArray
 
 from . import checks, taps
 from .errors import ArgumentValueError
-from .geometry import Box
+from .geometry import Box, Click
 from .kernels.resample import sample_planes
-from .merge import Merge, Outcome, Policy, Region, Regions, overwrite, progressive_merge
+from .merge import (
+    Merge,
+    Outcome,
+    Policy,
+    Region,
+    Regions,
+    check_policy,
+    check_region,
+    overwrite,
+    progressive_merge,
+)
 from .networks import Networks, Segmentor
-from .pipeline import LATE, Click, Prediction, predict, sigmoid
+from .pipeline import LATE, Prediction, predict, sigmoid
 from .runs import Runs
 from .stopwatch import Stopwatch
 from .zoom_in import Look, look
@@ -29,21 +40,25 @@ STEP_BYTES = 1024  # of a step's small objects
 class Result:
     """What a click did.
 
-    outcome: ``written``; ``unchanged``, where the networks agree with the mask at the click; ``disobeyed``, where they
-    contradict the click, and the merge therefore wrote nothing.
+    outcome: ``written``; ``unchanged``, where nothing was written as the networks agree with the mask at the click;
+    ``disobeyed``, where nothing was written as they contradict the click. Without a merge (clicks 1 to 10 from scratch,
+    or the policy ``never``) whatever they predict is written, also where it contradicts the click.
+    obeyed: whether the networks put the clicked pixel on the object or off it as the click says. If they do, the mask
+    now has it there; if they do not and something was written, it has not.
     changed: the box of the pixels that changed, or None. change: those pixels.
     withheld: the regions that the prediction would change too, but the merge kept out, largest first.
     target, focus: the boxes that the Segmentor and the Refiner looked at; one box where there is no Refiner.
-    milliseconds: of every step, in order.
+    milliseconds: of every step, in order; results that differ in these alone are equal.
     runs: the whole mask after the click. shape: (height, width) of the image.
     """
 
     outcome: Outcome
+    obeyed: bool
     changed: Box | None
     withheld: Regions
     target: Box
     focus: Box
-    milliseconds: Mapping[str, float]
+    milliseconds: Mapping[str, float] = field(compare=False)
     change: Runs = field(repr=False)
     runs: Runs = field(repr=False)
     shape: tuple[int, int]
@@ -91,17 +106,24 @@ class Session:
     """Clicks on one image until its mask is right. Made by :meth:`focalrt.Model.session`.
 
     A session belongs to one thread at a time; sessions of one model do not disturb each other. A call that raises
-    leaves the session as it was. Beside image and mask a session holds a few runs per step, and 40 KB per click with a
-    model of RITM, which reads what it said before.
+    leaves the session as it was. Beside image and mask a session holds, for each step, a few runs and a list of the
+    clicks in force, and 40 KB per click with a model of RITM, which reads what it said before.
+
+    A copy is a session of its own on the same image and model. A pickle holds the image, and loads the model anew.
     """
 
     def __init__(
-        self, networks: Networks | Segmentor, image: Any, mask: Any = None, *, merge: Policy = "auto"
+        self,
+        networks: Networks | Segmentor,
+        image: NDArray[Any],
+        mask: NDArray[Any] | None = None,
+        *,
+        merge: Policy = "auto",
     ) -> None:
         """See :meth:`focalrt.Model.session`."""
         self._networks = networks
         self._image = checks.check_image(image)
-        self._policy = checks.check_policy(merge)
+        self._policy = check_policy(merge)
         self._mask = Runs.empty() if mask is None else Runs.from_mask(checks.check_mask(mask, *self.shape))
         self._context = Context((), bool(self._mask), Runs.empty(), None)
         self._start = self._mask, self._context
@@ -109,6 +131,22 @@ class Session:
         self._undone: list[Entry] = []
         self._dense: NDArray[np.bool_] | None = None
         self._predicted: tuple[Entry, Prediction | Look] | None = None
+        self._regions = Regions(self._context.withheld)
+
+    def __copy__(self) -> Session:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, _done=[*self._done], _undone=[*self._undone], _dense=None)
+        return other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Session:
+        return copy(self)  # what copies share is never written
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_dense": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._image.flags.writeable = False  # which arrays forget
 
     # ------------------------------------------------------------ what there is
 
@@ -141,7 +179,9 @@ class Session:
     @property
     def withheld(self) -> Regions:
         """The regions that can be accepted now, largest first (SPEC section 5)."""
-        return Regions(self._context.withheld)
+        if self._regions.runs is not self._context.withheld:
+            self._regions = Regions(self._context.withheld)
+        return self._regions
 
     @property
     def can_undo(self) -> bool:
@@ -167,6 +207,7 @@ class Session:
             arrays += [part for part in prediction if isinstance(part, np.ndarray)] + [prediction.runs.spans]
         looks = [each.look for each in contexts if each.look is not None]
         arrays += [array for look in looks for array in (look.runs.spans, look.small)]
+        arrays += [*self._regions.arrays]
         clicks = {id(each.clicks): sys.getsizeof(each.clicks) for each in contexts}
         return sum({id(a): a.nbytes for a in arrays}.values()) + sum(clicks.values()) + STEP_BYTES * len(entries)
 
@@ -187,7 +228,7 @@ class Session:
 
     # ------------------------------------------------------------ what one can do
 
-    def click(self, x: float, y: float, positive: bool = True, *, view: Any = None) -> Result:
+    def click(self, x: float, y: float, positive: bool = True, *, view: Iterable[int] | None = None) -> Result:
         """A click on the object (or off it, ``positive=False``) and what follows from it.
 
         x, y: pixels of the image, fractions allowed, pixel centres at integers: x in [-0.5, width - 0.5).
@@ -196,21 +237,22 @@ class Session:
         Raises ArgumentTypeError, ArgumentValueError.
         """
         click = checks.check_click(x, y, positive, *self.shape)
-        view = checks.check_view(view, click, *self.shape)
+        seen = checks.check_view(view, click, *self.shape)
         watch = Stopwatch()
-        after = self._context._replace(clicks=(*self.clicks, click), view=view)
+        after = self._context._replace(clicks=(*self.clicks, click), view=seen)
         prediction = self._predict(self._mask, after, watch)
         merge = progressive_merge if self._merges(after) else overwrite
         merged: Merge = merge(prediction.runs, self._mask, click.row, click.column, click.positive)
         watch.lap("merge")
-        seen = prediction if isinstance(prediction, Look) else None
-        entry = self._do("click", merged.change, after._replace(withheld=merged.withheld, look=seen))
+        said = prediction if isinstance(prediction, Look) else None
+        entry = self._do("click", merged.change, after._replace(withheld=merged.withheld, look=said))
         self._predicted = entry, prediction
         watch.lap("paint")
         return Result(
             merged.outcome,
+            merged.obeyed,
             entry.step.changed,
-            Regions(merged.withheld),
+            self.withheld,
             prediction.target,
             prediction.focus,
             watch.milliseconds,
@@ -224,7 +266,7 @@ class Session:
 
         Raises ArgumentTypeError, and ArgumentValueError for a region that is no longer withheld.
         """
-        runs = checks.check_region(region).runs
+        runs = check_region(region).runs
         if not runs or runs & self._context.withheld != runs:
             raise ArgumentValueError(
                 "region: expected one of session.withheld; got one that another step has written or made void"
@@ -235,7 +277,7 @@ class Session:
         """Writes every withheld region, as one step; None where there is none."""
         return self._accept(self._context.withheld) if self._context.withheld else None
 
-    def set_mask(self, mask: Any) -> Step:
+    def set_mask(self, mask: NDArray[Any]) -> Step:
         """Replaces the whole mask: bool (H, W), or uint8 with 0 and 1 or 0 and 255. The clicks so far end with it.
 
         Raises ArgumentTypeError, ArgumentValueError.
@@ -243,7 +285,7 @@ class Session:
         runs = Runs.from_mask(checks.check_mask(mask, *self.shape))
         return self._do("set_mask", self._mask ^ runs, Context((), bool(runs), Runs.empty(), None)).step
 
-    def paint(self, mask: Any, box: Any) -> Step:
+    def paint(self, mask: NDArray[Any], box: Iterable[int]) -> Step:
         """Replaces what lies in a box by what an annotator drew there by hand. The clicks stay in force.
 
         box: (x0, y0, x1, y1) in pixels, half-open, inside the image. mask: bool (y1 - y0, x1 - x0), or uint8 as for

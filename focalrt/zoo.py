@@ -1,7 +1,8 @@
 """Models by name: those that come with the package, and those in folders of the user's.
 
-A folder of models holds a folder for each, called by its name (see :mod:`.networks`). ``FOCALRT_MODELS`` lists such
-folders, parted as in ``PATH``. Where two models share a name, the package's own comes first, then the order of folders.
+A folder of models holds a folder for each, called by its name (see :mod:`.description`). Where two share a name, that
+of a folder told in the call comes first, then the package's own, then those of the folders that ``FOCALRT_MODELS``
+lists, parted as in ``PATH``, in their order.
 "fast" and "accurate" stand for models of the package, where no other goes by that name.
 """
 
@@ -10,13 +11,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import checks
-from .errors import ArgumentTypeError, ModelNotFoundError
-from .networks import DESCRIPTION, Description, read_description
+from .description import DESCRIPTION, Description, read_description
+from .errors import ArgumentTypeError, ArgumentValueError, ModelNotFoundError
 
 VARIABLE = "FOCALRT_MODELS"
+DEFAULT = "hrnet18s-s1"
 ENDS = {"fast": "hrnet18s-s1-int8", "accurate": "hrnet18s-s1"}  # of the table in weights/README.md
 
 
@@ -43,19 +45,39 @@ def shipped_folder() -> Path:
 
 
 def named_folders(models: str | os.PathLike[str] | None = None) -> Iterator[tuple[str, Path, bool]]:
-    """Name, folder and whether it is shipped of every model, in the order in which they are looked for."""
-    listed = [Path(part) for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
-    own = [Path(models)] if models is not None else listed
-    for number, place in enumerate([shipped_folder(), *own]):
+    """Name, folder and whether it is shipped of every model, in the order in which they are looked for.
+
+    Raises ModelNotFoundError where ``models`` is no folder, ArgumentTypeError.
+    """
+    shipped = shipped_folder()
+    if models is None:
+        places = [shipped, *(Path(part) for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part)]
+    else:
+        places = [folder_of_models(models), shipped]
+    for place in places:
         for path in sorted(place.glob(f"*/{DESCRIPTION}")):
-            yield path.parent.name, path.parent, number == 0
+            yield path.parent.name, path.parent, place is shipped
+
+
+def folder_of_models(models: str | os.PathLike[str]) -> Path:
+    """A folder, which may hold no model yet. Raises ModelNotFoundError, ArgumentTypeError."""
+    check_path(models, "models")
+    if not os.path.isdir(models):
+        raise ModelNotFoundError(f"models: there is no folder {os.fspath(models)!r}")
+    return Path(models)
+
+
+def check_path(value: Any, argument: str) -> None:
+    """Raises ArgumentTypeError for what is no text and no path."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise ArgumentTypeError(f"{argument}: expected a name or a folder; got {checks.told(value)}")
 
 
 def installed(models: str | os.PathLike[str] | None = None) -> dict[str, Installed]:
     """Every model that can be loaded by name.
 
-    models: a folder of models, in place of those that ``FOCALRT_MODELS`` lists. Raises ModelError for one whose
-    ``model.json`` describes none.
+    models: a folder of models, in place of those that ``FOCALRT_MODELS`` lists. Raises ModelNotFoundError where there
+    is no such folder, ModelError for a model whose ``model.json`` describes none.
     """
     found: dict[str, Installed] = {}
     for name, folder, shipped in named_folders(models):
@@ -64,23 +86,32 @@ def installed(models: str | os.PathLike[str] | None = None) -> dict[str, Install
     return found
 
 
-def find(model: str | os.PathLike[str], models: str | os.PathLike[str] | None = None) -> Path:
+def find(model: str | os.PathLike[str] | None, models: str | os.PathLike[str] | None = None) -> Path:
     """The folder of a model: one installed under that name, or the folder itself; or what "fast" or "accurate" mean.
 
-    models: as for :func:`installed`. Raises ModelNotFoundError, ArgumentTypeError.
+    model: None for the default. models: as for :func:`installed`. Raises ModelNotFoundError, ArgumentTypeError, and
+    ArgumentValueError for a name that is both an installed model and another one's folder here.
     """
-    for argument, value in (("model", model), ("models", models)):
-        if not isinstance(value, (str, os.PathLike)) and (argument == "model" or value is not None):
-            raise ArgumentTypeError(f"{argument}: expected a name or a folder; got {checks.told(value)}")
-    named = {name: folder for name, folder, _ in reversed(list(named_folders(models)))}
-    if isinstance(model, str) and model in named:
-        return named[model]
-    if os.path.isfile(Path(model) / DESCRIPTION):  # unlike Path.is_file, False for names no file can have
-        return Path(model)
-    if model in ENDS and ENDS[model] in named:
-        return named[ENDS[model]]
+    name = DEFAULT if model is None else model
+    check_path(name, "model")
+    every = list(named_folders(models))
+    named = {each: folder for each, folder, _ in reversed(every)}
+    shipped = {each: folder for each, folder, own in every if own}
+    # os.path.isfile, unlike Path.is_file, says False for names no file can have; None means no folder here
+    is_folder = model is not None and os.path.isfile(Path(name) / DESCRIPTION)
+    if isinstance(name, str) and name in named:
+        if is_folder and not os.path.samefile(name, named[name]):
+            here, there = os.path.join(os.curdir, name), os.fspath(named[name])
+            raise ArgumentValueError(
+                f"model: {name!r} is an installed model and a folder here: take {here!r} or {there!r}"
+            )
+        return named[name]
+    if is_folder:
+        return Path(name)
+    if name in ENDS and ENDS[name] in shipped:
+        return shipped[ENDS[name]]
     raise ModelNotFoundError(
-        f"model: no folder {str(model)!r} with a {DESCRIPTION}, and none of that name is installed "
+        f"model: no folder {str(name)!r} with a {DESCRIPTION}, and none of that name is installed "
         f"({', '.join(sorted(named)) or 'there is none at all: install focalrt again'}); {VARIABLE} lists folders of "
         "models"
     )

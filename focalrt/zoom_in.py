@@ -9,6 +9,9 @@ to a square, which suits networks of static shapes. Where this differs on purpos
 - The crop holds every pixel of the mask and the last click, whatever its sign; nothing is lost outside it.
 - Once the merge, an annotator or an undo made the mask other than what was predicted, the network sees the mask there.
 - Boxes are half-open and rounded once, so a crop may be a pixel smaller.
+
+What becomes of the prediction is the session's. Progressive Merge, which RITM has not, comes in from click 11 on, for a
+mask given by hand from the first one on (``merge="auto"``); ``merge="never"`` leaves it out.
 """
 
 from __future__ import annotations
@@ -20,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import taps
-from .geometry import Box, expand
+from .geometry import Box, Click, expand
 from .kernels.disks import draw_disks
 from .kernels.resample import sample_planes
 from .networks import Segmentor
-from .pipeline import EXPANSION, Click, crop, reached, sigmoid
+from .pipeline import EXPANSION, crop, reached, sigmoid
 from .runs import Runs
 from .stopwatch import Stopwatch
 from .taps import Taps

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
+from focalrt.description import Description
 from focalrt.model import Model
-from focalrt.networks import Description
 
 
 class StubNetworks:

@@ -6,12 +6,15 @@ The networks are the stub's, but for the program as a whole, which has the tests
 import json
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from urllib.parse import quote
 
 import cv2
@@ -34,11 +37,16 @@ from focalrt.errors import FocalrtError
 from focalrt.imagefile import read_image
 from focalrt.runs import Runs
 from focalrt.serve.annotate import wire
+from focalrt.serve.annotate.annotations import Sheet, joined
 from focalrt.serve.annotate.app import POLICY, application
+from focalrt.serve.annotate.command import bound_for, port_of
 from focalrt.serve.annotate.lock import locked
+from focalrt.serve.annotate.photo import shown_as_it_is
 from focalrt.serve.annotate.sidecar import Sidecar
 from focalrt.serve.guard import LOOPBACK, Guard
+from focalrt.serve.listen import bound
 from focalrt.serve.pool import Pool
+from focalrt.upload import decode_photo
 
 MODEL, NOISY = stub_model(), stub_model(noise=2)  # noisy networks ask for changes far from the click
 STROKE = disc(40, 24, 6)
@@ -70,7 +78,9 @@ def painted(page, name="a.jpg", mask=STROKE):
 
 
 def test_an_image_opens_with_its_size_and_nothing_on_it(page):
-    assert page.open("a.jpg") == {"name": "a.jpg", "width": WIDTH, "height": HEIGHT, "objects": [], "notices": []}
+    sheet = page.open("a.jpg")
+    assert sheet.pop("photo")
+    assert sheet == {"name": "a.jpg", "width": WIDTH, "height": HEIGHT, "objects": [], "notices": []}
 
 
 def test_names_of_all_kinds_are_found(page):
@@ -101,7 +111,7 @@ def test_steps_are_those_of_a_session(folder):
     answer = page.step("a.jpg", thing, "click", x=20.5, y=20, positive=True, view=[0, 0, 40, 40])
     result = session.click(20.5, 20, view=(0, 0, 40, 40))
     same()
-    assert answer["outcome"] == result.outcome
+    assert (answer["outcome"], answer["obeyed"]) == (result.outcome, result.obeyed)
     assert answer["target"] == list(result.target) and answer["focus"] == list(result.focus)
     assert set(answer["milliseconds"]) == set(result.milliseconds)
     page.step("a.jpg", thing, "paint", runs=flat(STROKE), erase=False)
@@ -170,6 +180,16 @@ def test_a_file_adds_its_objects(page):
     assert "at most 1000" in page.call("POST", "/api/images/a.jpg/import", many, 400)["detail"]
 
 
+def test_what_an_imported_file_has_of_no_use_is_told(page):
+    document = json.loads(foreign([STROKE, disc(10, 10, 5)]))
+    document["annotations"][0]["segmentation"] = [[1, 1, 2, 2]]
+    page.open("a.jpg")
+    sheet = page.call("POST", "/api/images/a.jpg/import", json.dumps(document).encode())
+    assert len(sheet["objects"]) == 1
+    assert sheet["notices"][0].startswith("1 of its annotations cannot be used")
+    assert page.open("a.jpg")["notices"] == []  # that was about the file
+
+
 def test_masks_go_out_as_files(page):
     painted(page)
     content = page.client.get("/api/images/a.jpg/mask.png").content
@@ -186,6 +206,24 @@ def rotated(path, format):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)).save(path, format, exif=exif)
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "P"])
+@pytest.mark.parametrize(("name", "options"), [("t.png", {}), ("t.webp", {}), ("t.webp", {"lossless": True})])
+def test_transparent_pixels_are_shown_as_the_networks_see_them(folder, name, options, kind):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 4), np.uint8)
+    Image.fromarray(pixels).convert(kind).save(folder / name, **options)
+    page = Page(folder, MODEL)
+    shown = cv2.imdecode(np.frombuffer(page.client.get(f"/api/images/{name}/photo").content, np.uint8), -1)
+    assert shown.shape == (20, 30, 3)
+    np.testing.assert_array_equal(shown[..., ::-1], read_image(folder / name))
+    page.close()
+
+
+def test_a_header_that_is_cut_short_is_no_error():
+    for whole in (b"RIFF\x00\x00\x00\x00WEBPVP8X\x00\x00\x00\x00\x10", b"RIFF....WEBPVP8L" + bytes(9)):
+        for length in range(len(whole)):
+            assert shown_as_it_is(whole[:length]) in (None, "image/webp")
 
 
 @pytest.mark.parametrize(
@@ -369,6 +407,98 @@ def test_masks_found_beside_a_photo_are_shown_and_saved_as_ours_once_they_change
     assert Page(folder, MODEL).open("a.jpg")["objects"][0]["runs"] == thing["runs"]
 
 
+def foreign(masks):
+    """A COCO document of another program with these objects of a.jpg."""
+    document = joined({"a.jpg": Sheet({id: drawn(id, mask) for id, mask in enumerate(masks, 1)}, *SHAPE)})
+    return json.dumps(document).encode()
+
+
+def test_looking_shows_what_another_program_wrote_and_writes_nothing(folder, page):
+    document = folder / "a.jpg.coco.json"
+    assert page.open("a.jpg")["objects"] == []
+    for masks in ([STROKE], [STROKE, disc(10, 10, 5)]):
+        document.write_bytes(foreign(masks))
+        sheet = page.open("a.jpg")
+        assert [dense(each["runs"]).tolist() for each in sheet["objects"]] == [mask.tolist() for mask in masks]
+        assert "a.jpg.coco.json" in sheet["notices"][0] and "copy" in sheet["notices"][0]
+        page.saved()
+        assert sorted(path.name for path in folder.glob("a.jpg.*")) == [document.name]
+        assert document.read_bytes() == foreign(masks)
+    for half in (foreign(masks)[:-20], b""):  # the other program is about to write
+        document.write_bytes(half)
+        assert page.open("a.jpg")["objects"] == sheet["objects"]
+        page.saved()
+        assert document.read_bytes() == half
+    document.write_bytes(foreign(masks))
+    thing = page.open("a.jpg")["objects"][0]
+    page.step("a.jpg", thing, "paint", runs=[0, 0, 3], erase=False)
+    page.saved()
+    (kept,) = folder.glob("a.jpg.coco.json.kept-*")
+    assert kept.read_bytes() == foreign(masks)
+    shown = page.open("a.jpg")["objects"]
+    assert [each["runs"] for each in shown] == [thing["runs"], sheet["objects"][1]["runs"]]
+    assert Page(folder, MODEL).open("a.jpg")["objects"][0]["runs"] == thing["runs"]
+
+
+def test_a_photo_that_was_replaced_is_opened_anew(folder, page):
+    thing = painted(page)
+    page.saved()
+    before = page.open("a.jpg")
+    write_photo(folder / "a.jpg", seed=7)
+    os.utime(folder / "a.jpg", (1, 1))  # another time, however fast this is
+    after = page.open("a.jpg")
+    assert after["photo"] != before["photo"]
+    assert after["objects"][0]["runs"] == thing["runs"]
+    assert not after["objects"][0]["can_undo"]
+    with page.bench.at("a.jpg") as desk:
+        np.testing.assert_array_equal(desk.photo, read_image(folder / "a.jpg"))
+    (folder / "a.jpg").unlink()
+    assert page.open("a.jpg") == after  # until it is back
+
+
+def test_a_replaced_photo_that_the_browser_gets_converted_is_the_new_one(folder):
+    write_photo(folder / "c.tif")
+    page = Page(folder, MODEL)
+    page.open("c.tif")
+    write_photo(folder / "c.tif", seed=7)
+    os.utime(folder / "c.tif", (1, 1))
+    shown = page.client.get("/api/images/c.tif/photo").content
+    shown = cv2.imdecode(np.frombuffer(shown, np.uint8), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(shown[..., ::-1], read_image(folder / "c.tif"))
+    page.close()
+
+
+def test_a_photo_of_another_size_does_not_lose_the_masks_of_the_old_one(folder, page):
+    painted(page)
+    page.saved()
+    document = (folder / "a.jpg.coco.json").read_bytes()
+    write_photo(folder / "a.jpg", (HEIGHT + 1, WIDTH))
+    sheet = page.open("a.jpg")
+    assert sheet["height"] == HEIGHT + 1 and "made for an image of 64 x 48" in sheet["notices"][0]
+    page.create("a.jpg")
+    page.saved()
+    assert document in [path.read_bytes() for path in folder.glob("a.jpg.coco.json.kept-*")]
+
+
+def test_an_open_image_is_worked_on_while_another_decodes(folder, page, monkeypatch):
+    thing = painted(page)
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(content):
+        begun.set()
+        assert go.wait(10)
+        return decode_photo(content)
+
+    monkeypatch.setattr("focalrt.serve.annotate.desk.decode_photo", slow)
+    with ThreadPoolExecutor(1) as other:
+        opening = other.submit(page.open, quote("in/b #1 ü.png"))
+        assert begun.wait(10)
+        page.step("a.jpg", thing, "paint", runs=[0, 0, 3], erase=False)
+        assert not opening.done()
+        go.set()
+        assert opening.result()["width"] == WIDTH
+
+
 def test_a_damaged_document_is_told_kept_and_only_then_replaced(folder):
     document = folder / "a.jpg.coco.json"
     Sidecar(folder / "a.jpg", *SHAPE).save({1: drawn(1, STROKE)})
@@ -535,7 +665,7 @@ def test_only_the_page_gets_in(guarded):
     opened = "/api/images/a.jpg/open"
     assert guarded.post(opened).status_code == 401
     assert guarded.get("/?token=wrong").status_code == 401
-    assert guarded.get(f"/?token={TOKEN}").status_code == 303
+    assert guarded.get(f"/?token={TOKEN}").status_code == 200
     own = {"origin": "http://127.0.0.1:8000"}
     assert guarded.post(opened, headers=own).status_code == 200
     assert guarded.get("/").status_code == 200
@@ -613,6 +743,31 @@ def test_the_program_loses_nothing_when_it_is_killed_or_ended(folder, tmp_path_f
         time.sleep(0.5)
     assert "Traceback" not in program.end(signal.SIGTERM)  # what was answered is written on the way out
     assert sum(r["area"] for r in json.loads((folder / "a.jpg.coco.json").read_bytes())["annotations"]) == thing["area"]
+
+
+def test_a_folder_has_a_port_of_its_own_unless_that_is_taken(folder, tmp_path):
+    port = port_of(folder)
+    assert 20_000 <= port < 30_000 and port == port_of(folder) != port_of(tmp_path / "other")
+    with socket.socket() as taken:
+        with suppress(OSError):  # by another program
+            taken.bind(("127.0.0.1", port))
+            taken.listen()
+        with bound_for(folder, None) as listening:
+            assert listening.getsockname()[1] not in (0, port)
+    with bound_for(folder, 0) as listening:
+        given = listening.getsockname()[1]
+        with pytest.raises(OSError, match="cannot listen"):
+            bound_for(folder, given)
+
+
+def test_a_folder_keeps_its_port(folder):
+    try:
+        bound("127.0.0.1", port_of(folder)).close()
+    except OSError:
+        pytest.skip("another program has the port")
+    for _ in range(2):
+        with bound_for(folder, None) as listening:
+            assert listening.getsockname()[1] == port_of(folder)
 
 
 def test_the_command_says_what_it_cannot_do(folder, capsys):

@@ -6,6 +6,7 @@ pycocotools and Pillow read what is written; a process that saves without pause 
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 from strategies import masks_of
 
+from focalrt import masks
 from focalrt.errors import AnnotationError, ArgumentValueError, FocalrtError
 from focalrt.runs import Runs
 from focalrt.serve.annotate.annotations import (
@@ -121,7 +123,7 @@ objects_of_one_image = st.dictionaries(
 @given(objects_of_one_image)
 def test_what_is_written_comes_back(objects):
     content = json.dumps(to_document(Sheet(objects, *SHAPE), "a.jpg")).encode()
-    assert from_document(parsed(content), "a.jpg", *SHAPE) == objects
+    assert from_document(parsed(content), "a.jpg", *SHAPE) == (objects, [])
 
 
 def test_a_folders_document_numbers_everything_anew(tmp_path):
@@ -137,7 +139,7 @@ def test_a_folders_document_numbers_everything_anew(tmp_path):
 
 def test_a_document_of_many_images_gives_those_of_one():
     document = joined({"train/a.jpg": Sheet({1: drawn(1, CUP)}, *SHAPE), "val/a.jpg": Sheet(OBJECTS, *SHAPE)})
-    assert [each.name for each in read_foreign(json.dumps(document).encode(), "train/a.jpg", *SHAPE).values()] == [
+    assert [each.name for each in read_foreign(json.dumps(document).encode(), "train/a.jpg", *SHAPE)[0].values()] == [
         "cup"
     ]
     with pytest.raises(AnnotationError, match=r"expected one image called a\.jpg; 2 of 2"):
@@ -158,7 +160,7 @@ def test_polygons_and_uncompressed_runs_are_read():
             {"id": 2, "image_id": "x", "category_id": 9, "segmentation": column},
         ],
     }
-    first, second = read_foreign(json.dumps(document).encode(), "photo.jpg", *SHAPE).values()
+    first, second = read_foreign(json.dumps(document).encode(), "photo.jpg", *SHAPE)[0].values()
     assert (first.name, first.runs.box) == ("tile", (10, 10, 20, 20)) and first.runs.area == 100
     assert (second.name, second.runs.box) == ("object", (0, 5, 1, 12))
 
@@ -171,7 +173,7 @@ def test_damaged_documents_are_refused_or_make_sense(data):
         content[at : at + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=3))
     objects = {}
     with suppress(FocalrtError):  # and nothing else
-        objects = from_document(parsed(bytes(content)), "a.jpg", *SHAPE)
+        objects, _ = from_document(parsed(bytes(content)), "a.jpg", *SHAPE)
     id_map(objects, *SHAPE)  # what is accepted can be saved again
 
 
@@ -197,6 +199,35 @@ def test_what_is_no_document_of_the_image_is_refused(content):
         from_document(parsed(content), "a.jpg", *SHAPE)
 
 
+@pytest.mark.parametrize("bad", [{}, {"segmentation": [[1, 1, 2, 2]]}, {"segmentation": [[]]}, {"segmentation": "5"}])
+def test_an_annotation_that_cannot_be_read_leaves_the_others(bad, tmp_path):
+    cup = masks.coco_annotation(Runs.from_mask(CUP), *SHAPE)
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": float(WIDTH), "height": HEIGHT}],
+        "categories": [{"id": 1, "name": "cup"}],
+        "annotations": [{"id": 1, "image_id": 1, **bad}, {"id": 2, "image_id": 1, "category_id": 1, **cup}],
+    }
+    (tmp_path / "annotations.json").write_text(json.dumps(document))
+    objects, (told, left_out) = found_beside(write_photo(tmp_path / "a.jpg"), tmp_path, *SHAPE)
+    assert [(each.name, each.runs) for each in objects.values()] == [("cup", Runs.from_mask(CUP))]
+    assert "annotations.json" in told and "1 of its annotations" in left_out
+    document["focalrt"] = {"format": 1, "objects": [{"id": 2, "name": "cup", "colour": "#112233"}]}
+    with pytest.raises(AnnotationError):  # what this program wrote is whole, or damaged
+        from_document(document, "a.jpg", *SHAPE)
+
+
+def test_a_copy_is_told_of_what_is_overwritten_alone(photo, tmp_path):
+    elsewhere = tmp_path / "elsewhere.json"
+    elsewhere.write_text("{}")
+    Path(f"{photo}.coco.json").symlink_to(elsewhere)
+    for name in ("photo.jpg.ids.png", "photo.mask.png"):
+        (tmp_path / name).write_bytes(b"no image")
+    link, id_map, mask = found_beside(photo, tmp_path, *SHAPE)[1]
+    assert "photo.jpg.coco.json" in link and "copy" not in link
+    assert "photo.jpg.ids.png" in id_map and "a copy is kept" in id_map
+    assert "photo.mask.png" in mask and "copy" not in mask
+
+
 # ------------------------------------------------------------ images as masks
 
 
@@ -216,7 +247,7 @@ def test_what_is_no_document_of_the_image_is_refused(content):
     ids=["0, 255", "0, 1", "one bit", "ids", "16 bits", "palette with void", "colour", "no black", "soft edge"],
 )
 def test_images_are_masks_or_id_maps(content, expected):
-    found = [each.runs for each in read_foreign(content, "photo.jpg", *SHAPE).values()]
+    found = [each.runs for each in read_foreign(content, "photo.jpg", *SHAPE)[0].values()]
     assert found == [Runs.from_mask(mask) for mask in expected]
 
 
@@ -403,6 +434,15 @@ def test_no_name_leads_out_of_the_folder(tmp_path):
         project.photo("a.jpg")
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere every name is text")
+def test_folders_whose_names_are_no_text_are_left_out(tmp_path):
+    photo = write_photo(tmp_path / "a.jpg")
+    for name in (b"caf\xe9", b"two\nlines", b".hidden"):
+        os.mkdir(os.path.join(os.fsencode(tmp_path), name))
+        shutil.copy(photo, os.path.join(os.fsencode(tmp_path), name, b"b.jpg"))
+    assert Project(tmp_path).names() == ["a.jpg"]
+
+
 def test_what_is_no_project_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(AnnotationError, match="expected a folder or an image"):
@@ -521,7 +561,7 @@ def test_killing_it_while_it_saves_leaves_whole_files_and_loses_nothing(tmp_path
 def check_whole(photo, told):
     """What lies there is one of the states that were written, none older than the last that was told."""
     document = json.loads(Path(f"{photo}.coco.json").read_bytes())
-    objects = from_document(document, photo.name, 400, 400)
+    objects, _ = from_document(document, photo.name, 400, 400)
     numbers = {int(each.name.split()[1]) for each in objects.values()}
     (number,) = numbers
     assert told <= number <= told + 1

@@ -8,7 +8,8 @@ import pytest
 from stub import stub_model
 
 import focalrt
-from focalrt import ArgumentTypeError, ArgumentValueError, FocalrtError, ModelNotFoundError
+from focalrt import ArgumentTypeError, ArgumentValueError, Box, FocalrtError, ModelNotFoundError
+from focalrt.checks import told
 
 HEIGHT, WIDTH = 24, 32
 IMAGE = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -387,7 +388,7 @@ def test_threads(threads, error, argument):
     assert_taken_or_refused(lambda: focalrt.load("no-such-model", threads=threads), error, argument)
 
 
-@pytest.mark.parametrize("model", [None, 5, b"hrnet18s-s1", ["hrnet18s-s1"]])
+@pytest.mark.parametrize("model", [False, 5, b"hrnet18s-s1", ["hrnet18s-s1"]])
 def test_names_of_models(model):
     assert_taken_or_refused(lambda: focalrt.load(model), ArgumentTypeError, "model")
 
@@ -437,3 +438,58 @@ def test_segment_checks_all_before_the_networks_run(changed, error, argument):
     arguments = {"image": IMAGE, "clicks": [(3, 4), (5, 6)], "model": model} | changed
     assert_taken_or_refused(lambda: focalrt.segment(**arguments), error, argument)
     assert model._networks.calls == 0
+
+
+# ------------------------------------------------------------ what the messages tell
+
+
+class Costly:
+    """An element that counts how often anyone wants to see it."""
+
+    seen = 0
+
+    def __repr__(self):
+        Costly.seen += 1
+        return "costly"
+
+
+@pytest.mark.parametrize(
+    "value",
+    table(
+        ("a list", [Costly()] * 10_000),
+        ("rows of pixels", [[[Costly()] * 3] * 1000] * 1000),
+        ("many levels", [[[[[[Costly()] * 100] * 100] * 100] * 100] * 100]),
+        ("a mapping", {number: [Costly()] * 1000 for number in range(100)}),
+    ),
+)
+def test_a_large_value_is_told_by_its_beginning(value):
+    Costly.seen = 0
+    text = told(value)
+    assert text.startswith(type(value).__name__) and text.endswith("...") and len(text) < 80
+    assert Costly.seen < 2000
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    table(
+        ("a number", 0.5, "float 0.5"),
+        ("a string", "photo.jpg", "str 'photo.jpg'"),
+        ("a long string", "a" * 10**6, f"str '{'a' * 56}..."),
+        ("long bytes", b"a" * 10**6, f"bytes b'{'a' * 55}..."),
+        ("a pair", (1, [2, None]), "tuple (1, [2, None])"),
+        ("a box", Box(1, 2, 3, 4), "Box Box(x0=1, y0=2, x1=3, y1=4)"),
+        ("a large integer", 10**50, f"int {10**50}"),
+        ("one that Python does not write", 10**5000, "int of 16610 bits"),
+        ("one in a list", [10**5000], "list [of 16610 bits]"),
+        ("an array", np.zeros((2, 3)), "an array of float64, shape (2, 3)"),
+    ),
+)
+def test_a_value_in_a_few_words(value, text):
+    assert told(value) == text
+
+
+def test_a_click_beyond_all_numbers():
+    session = NOISY.session(IMAGE)
+    for x in (10**5000, -(10**5000)):
+        with pytest.raises(ArgumentValueError, match=r"^x: .*bits"):
+            session.click(x, 3)

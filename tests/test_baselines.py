@@ -14,7 +14,7 @@ from focalrt.evaluation import grabcut
 from focalrt.evaluation.grabcut import GrabCut, colour_model, trimap, without_islands
 from focalrt.evaluation.robot import Aim
 from focalrt.evaluation.sam import MEAN, STD, Decoder, Encoder, Sam, choose, logits_to_mask, mask_to_logits
-from focalrt.pipeline import Click
+from focalrt.geometry import Click
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pickle
+import re
 import struct
 import subprocess
 import sys
@@ -402,7 +403,7 @@ def test_what_torch_saves_beside_parameters(torch, refused, kind):
         torch.save({"the.weight": thing}, file)
     message = refused(file.getvalue())
     assert "'the.weight'" in message or kind == "conjugate"
-    assert "torch.save({'state_dict': model.state_dict()}, path)" in message
+    assert "torch.save({k: c[k] for k in ('state_dict', 'config') if k in c}, path)" in message
 
 
 # ------------------------------------------------------------ good files of safetensors
@@ -676,7 +677,23 @@ print(json.dumps([len(paths), refused, sorted(told)]))
 def test_the_message_names_what_was_asked_for(refused):
     message = refused(one(call(name("os", "system"), "x")))
     assert "'os system' for 'w'" in message
-    assert "torch.save({'state_dict': model.state_dict()}, path)" in message
+    assert "torch.save({k: c[k] for k in ('state_dict', 'config') if k in c}, path)" in message
+
+
+def test_the_advice_on_a_training_checkpoint_keeps_parameters_and_config(torch, refused, read):
+    """An optimizer's state has numbers for keys."""
+    model = torch.nn.Linear(2, 3)
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.ones(2)).sum().backward()
+    optimizer.step()
+    c = {"state_dict": model.state_dict(), "config": {"width": 18}, "optimizer": optimizer.state_dict(), "epoch": 3}
+    file, path = io.BytesIO(), io.BytesIO()
+    torch.save(c, file)
+    code = re.search(r"torch\.save\(.*?, path\)", refused(file.getvalue()))[0]
+    eval(code, {"torch": torch, "c": torch.load(io.BytesIO(file.getvalue()), weights_only=True), "path": path})
+    checkpoint = read(path.getvalue())
+    np.testing.assert_array_equal(checkpoint.parameters["weight"], model.weight.detach().numpy())
+    assert checkpoint.config == {"width": 18}
 
 
 # ------------------------------------------------------------ pickles that would rather crash

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("onnx", reason="the tiny model is written with onnx, of the test extra")
 
 from command import run
+from stub import StubNetworks
 from tiny_model import write_tiny_model
 
 import focalrt
@@ -116,6 +117,7 @@ def test_json_tells_what_every_click_did(clicked, expected):
             "y": place.y,
             "positive": place.positive,
             "outcome": result.outcome,
+            "obeyed": result.obeyed,
             "changed": list(result.changed) if result.changed else None,
             "target": list(result.target),
             "focus": list(result.focus),
@@ -130,6 +132,40 @@ def test_a_mask_to_correct_a_merge_policy_and_a_place_by_default(desk):
     session.click(36, 30, False)
     assert np.array_equal(read_back(desk / "photo.mask.png"), session.mask * np.uint8(255))
     assert f"{session.runs.area} pixels" in done.stdout and "photo.mask.png" in done.stdout
+
+
+def test_numbers_below_zero(desk):
+    """The first pixel reaches to -0.5, and a screen beyond the photo; neither is an option."""
+    session = session_of(desk)
+    session.click(-0.3, 5, view=(-10, -10, 500, 500))
+    session.click(-0.25, 0.5, False)
+    for arguments in (
+        "--click -0.3,5 --view -10,-10,500,500 --click -.25,0.5,-",
+        "--click=-0.3,5 --view=-10,-10,500,500 --click=-.25,0.5,-",
+    ):
+        done = run(f"segment photo.png --model tiny --out below.png {arguments}", desk)
+        assert done.returncode == 0, done.stderr
+        assert np.array_equal(read_back(desk / "below.png"), session.mask * np.uint8(255))
+
+
+def test_a_click_that_the_networks_contradict_is_told(desk, monkeypatch, capsys):
+    """Written or not, it must not look as if all had gone as the click says."""
+
+    class Contrary(StubNetworks):
+        def refine(self, image, disks, context, logits):
+            return np.ones_like(logits)
+
+        def segment(self, image, maps):
+            logits, context = super().segment(image, maps)
+            return np.ones_like(logits), context
+
+    monkeypatch.setattr("focalrt.model.load_networks", lambda folder, threads: Contrary())
+    monkeypatch.chdir(desk)
+    for merge, outcome in (("never", "written, but not as it says"), ("always", "disobeyed")):
+        assert main(["segment", "photo.png", "--model", "tiny", "--merge", merge, "--click", "5,5,-"]) == 0
+        assert capsys.readouterr().out.strip().endswith(f"last click {outcome}")
+    assert main(["segment", "photo.png", "--model", "tiny", "--click", "5,5"]) == 0
+    assert capsys.readouterr().out.strip().endswith("last click written")
 
 
 def test_a_view_is_for_the_first_click(desk):
@@ -271,6 +307,16 @@ def test_a_file_that_cannot_be_replaced_stays_as_it_was(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(("letter", "count"), [("m", 251), ("ö", 125), ("漢", 83)])
+def test_a_name_as_long_as_file_systems_take(tmp_path, letter, count):
+    """255 bytes, whatever the letters."""
+    name = letter * count + ".png"
+    write_image(tmp_path / name, IMAGE)
+    write_image(tmp_path / name, IMAGE[::-1])
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert np.array_equal(read_image(tmp_path / name), IMAGE[::-1])
+
+
 # ------------------------------------------------------------ image files
 
 TURNS = {  # what brings a photo of each EXIF orientation upright
@@ -316,14 +362,35 @@ def test_grey_becomes_three_equal_channels(tmp_path):
         pytest.param(MASK.astype(np.uint8), id="0 and 1"),
         pytest.param(MASK.astype(np.uint8) * 255, id="0 and 255"),
         pytest.param(MASK.astype(np.uint8) * 200 + 10, id="a soft one"),
-        pytest.param(MASK.astype(np.uint16) * 65535, id="16 bits"),
+        pytest.param(MASK.astype(np.uint16), id="16 bits, 0 and 1"),
+        pytest.param(MASK.astype(np.uint16) * 255, id="16 bits, 0 and 255"),
+        pytest.param(MASK.astype(np.uint16) * 65535, id="16 bits, 0 and 65535"),
         pytest.param(np.dstack([MASK.astype(np.uint8) * 255] * 3), id="RGB"),
+        pytest.param(np.dstack([MASK.astype(np.uint16) * 200] * 3), id="RGB of 16 bits"),
+        pytest.param(np.dstack([MASK.astype(np.uint16) * 65535] * 4), id="RGBA of 16 bits"),
     ],
 )
-def test_masks_in_files(tmp_path, pixels):
-    (tmp_path / "mask.png").write_bytes(encoded(".png", pixels))
-    mask = read_mask(tmp_path / "mask.png")
+@pytest.mark.parametrize("ending", [".png", ".tiff"])
+def test_masks_in_files(tmp_path, ending, pixels):
+    (tmp_path / f"mask{ending}").write_bytes(encoded(ending, pixels))
+    mask = read_mask(tmp_path / f"mask{ending}")
     assert mask.dtype == np.bool_ and np.array_equal(mask, MASK)
+
+
+@pytest.mark.parametrize("colour", [(1, 1, 1), (255, 255, 255), (224, 224, 192)])
+def test_a_mask_of_a_palette(tmp_path, colour):
+    image = pytest.importorskip("PIL.Image").fromarray(MASK.astype(np.uint8))
+    image = image.convert("P")
+    image.putpalette([0, 0, 0, *colour] + [0, 0, 0] * 254)
+    image.save(tmp_path / "mask.png")
+    assert np.array_equal(read_mask(tmp_path / "mask.png"), MASK)
+
+
+def test_a_mask_of_sixteen_bits_that_is_soft(tmp_path):
+    """Brighter than half of the brightest, of values whose low byte tells nothing."""
+    soft = np.linspace(0, 1000, HEIGHT * WIDTH).round().astype(np.uint16).reshape(HEIGHT, WIDTH)
+    (tmp_path / "mask.png").write_bytes(encoded(".png", soft))
+    assert np.array_equal(read_mask(tmp_path / "mask.png"), soft > 500)
 
 
 def test_an_empty_mask_in_a_file(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from command import run
 from parameters import random_parameters
 
 import focalrt
+from focalrt import conversion, graphs
+from focalrt.checkpoint import read_checkpoint
 from focalrt.conversion import costs
 from focalrt.graphs.folder import write_model
 
@@ -38,6 +41,21 @@ def checkpoint(tmp_path_factory):
     return write_safetensors(tmp_path_factory.mktemp("checkpoints") / "mine.safetensors", PARAMETERS)
 
 
+MODEL = {"model.json": "{}", "refiner.onnx": "R", "segmentor.onnx": "S"}
+
+
+def looks_like_a_model(folder):
+    """The files of a model, of a few bytes; returns the folder."""
+    folder.mkdir()
+    for name, text in MODEL.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def contents(folder):
+    return {path.name: path.read_text() if path.is_file() else None for path in folder.iterdir()}
+
+
 def test_a_converted_checkpoint_is_the_model_of_its_parameters(checkpoint, tmp_path):
     steps = []
     folder = focalrt.convert(checkpoint, tmp_path / "model", variant="hrnet18s-s1", progress=steps.append)
@@ -49,6 +67,17 @@ def test_a_converted_checkpoint_is_the_model_of_its_parameters(checkpoint, tmp_p
     assert (description.variant, description.radius) == ("hrnet18s-s1", 2)
     assert "mine.safetensors" in description.trained and "ask" in description.licence
     assert [step.split()[0] for step in steps] == ["reading", "building", "wrote"]
+
+
+def test_a_model_that_goes_by_an_installed_name_is_told_by_a_path_that_loads(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    steps = []
+    focalrt.convert(checkpoint, "hrnet18s-s1", variant="hrnet18s-s1", radius=7, progress=steps.append)
+    path = steps[-1].removeprefix("wrote ")
+    assert path == os.path.join(".", "hrnet18s-s1")
+    assert focalrt.load(path, threads=1).description.radius == 7
+    with pytest.raises(focalrt.ArgumentValueError, match="a folder here"):
+        focalrt.load("hrnet18s-s1")
 
 
 @pytest.mark.parametrize(("variant", "radius", "expected"), [("hrnet18s-s2", None, 5), ("hrnet18s-s1", 5, 5)])
@@ -81,12 +110,11 @@ def test_all_misfits_are_reported_together_and_nothing_is_written(tmp_path):
     broken["refiner.refine_pred.bias"] = np.zeros(7, np.float32)
     broken["stranger"] = np.zeros(1, np.float32)
     path = write_safetensors(tmp_path / "broken.safetensors", broken)
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "kept.txt").write_text("kept")
+    kept = looks_like_a_model(tmp_path / "model")
     with pytest.raises(focalrt.ParameterError) as caught:
-        focalrt.convert(path, tmp_path / "model", variant="hrnet18s-s1")
+        focalrt.convert(path, kept, variant="hrnet18s-s1")
     assert all(name in str(caught.value) for name in ("conv1.weight", "refine_pred.bias", "stranger"))
-    assert [entry.name for entry in (tmp_path / "model").iterdir()] == ["kept.txt"]
+    assert contents(kept) == MODEL
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -102,6 +130,154 @@ def test_odd_options(checkpoint, tmp_path, options, error):
     with pytest.raises(error):
         focalrt.convert(checkpoint, tmp_path / "model", **options)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "options", [{"radius": -3}, {"radius": 101}, {"licence": None}, {"licence": 5}], ids=lambda options: str(options)
+)
+def test_a_model_that_could_not_be_loaded_replaces_none(checkpoint, tmp_path, options):
+    kept, steps = looks_like_a_model(tmp_path / "model"), []
+    name, value = next(iter(options.items()))
+    with pytest.raises(focalrt.ArgumentValueError, match=rf"expected .*{name}.*got .*{name} {value}"):
+        focalrt.convert(checkpoint, kept, variant="hrnet18s-s1", progress=steps.append, **options)
+    assert contents(kept) == MODEL
+    assert not any(step.startswith("building") for step in steps)
+
+
+# ------------------------------------------------------------ what lies in the way
+
+
+def test_a_model_and_an_empty_folder_are_replaced(checkpoint, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for folder in (looks_like_a_model(tmp_path / "model"), tmp_path / "empty"):
+        focalrt.convert(checkpoint, folder, variant="hrnet18s-s1")
+        assert focalrt.load(folder, threads=1).description.variant == "hrnet18s-s1"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "model"]
+
+
+def run_folder(path):
+    path.mkdir()
+    for name in ("1.pth", "2.pth", "3.pth", "log.txt"):
+        (path / name).write_text(name)
+
+
+def model_and_more(path):
+    (looks_like_a_model(path) / "notes.txt").write_text("mine")
+
+
+def networks_alone(path):
+    path.mkdir()
+    (path / "segmentor.onnx").write_text("S")
+
+
+def folder_in_a_model(path):
+    (looks_like_a_model(path) / "refiner.onnx").unlink()
+    (path / "refiner.onnx").mkdir()
+
+
+def link_in_a_model(path):
+    (looks_like_a_model(path) / "refiner.onnx").unlink()
+    (path / "refiner.onnx").symlink_to(path / "segmentor.onnx")
+
+
+def link(path):
+    path.symlink_to(looks_like_a_model(path.with_name("model")))
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (run_folder, "holds '1.pth', '2.pth', '3.pth' and more"),
+        (model_and_more, r"holds 'notes\.txt'; expected"),
+        (networks_alone, r"holds 'segmentor\.onnx'; expected"),
+        (folder_in_a_model, r"holds 'refiner\.onnx'; expected"),
+        (link_in_a_model, r"holds 'refiner\.onnx'; expected"),
+        (link, "is a link"),
+        (lambda path: path.symlink_to("nowhere"), "is a link"),
+        (lambda path: path.write_text("mine"), "is a file"),
+    ],
+    ids=["run", "model and more", "no description", "folder", "link inside", "link", "dead link", "file"],
+)
+def test_nothing_else_is_replaced(checkpoint, tmp_path, make, told):
+    make(tmp_path / "exp1")
+    before, steps = tree(tmp_path), []
+    with pytest.raises(focalrt.ArgumentValueError, match=f"folder: .*exp1' {told}.*--out"):
+        focalrt.convert(checkpoint, tmp_path / "exp1", variant="hrnet18s-s1", progress=steps.append)
+    assert tree(tmp_path) == before
+    assert not steps
+    with pytest.raises(focalrt.ArgumentValueError, match=told):
+        write_model(PARAMETERS, "hrnet18s-s1", tmp_path / "exp1", radius=2, trained="", licence="")
+    assert tree(tmp_path) == before
+
+
+def tree(folder):
+    """Every path below, and what it is or holds."""
+    return {
+        path.relative_to(folder): os.readlink(path) if path.is_symlink() else path.is_file() and path.read_bytes()
+        for path in folder.rglob("*")
+    }
+
+
+def test_what_comes_in_the_way_meanwhile_is_not_replaced_either(checkpoint, tmp_path, monkeypatch):
+    folder = looks_like_a_model(tmp_path / "model")
+
+    def build(parameters, variant):
+        (folder / "notes.txt").write_text("mine")
+        return graphs.networks(parameters, variant)
+
+    monkeypatch.setattr(graphs.folder, "networks", build)
+    with pytest.raises(focalrt.ArgumentValueError, match="notes"):
+        focalrt.convert(checkpoint, folder, variant="hrnet18s-s1")
+    assert contents(folder) == MODEL | {"notes.txt": "mine"}
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_the_old_model_comes_back_where_the_new_one_cannot_go(checkpoint, tmp_path, monkeypatch):
+    folder, rename = looks_like_a_model(tmp_path / "model"), Path.rename
+
+    def failing(path, target):
+        if (path / "model.json").exists() and path != folder and not path.name.endswith(".old"):
+            raise PermissionError("no room for it")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(PermissionError, match="no room"):
+        focalrt.convert(checkpoint, folder, variant="hrnet18s-s1")
+    assert contents(folder) == MODEL
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_the_command_spares_the_folder_of_a_run(tmp_path):
+    """A checkpoint beside the folder of its name, and one without an ending, whose name is its own target."""
+    for name in ("exp1.safetensors", "exp2"):
+        write_safetensors(tmp_path / name, PARAMETERS)
+    run_folder(tmp_path / "exp1")
+    before = tree(tmp_path)
+    for name, found in (("exp1.safetensors", "holds '1.pth'"), ("exp2", "is a file")):
+        done = run(["convert", name, "--variant", "hrnet18s-s1"], tmp_path)
+        assert done.returncode == 2
+        assert found in done.stderr and "--out" in done.stderr
+        assert tree(tmp_path) == before
+
+
+# ------------------------------------------------------------ names and configs of people's own
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod.net."])
+def test_a_prefix_that_all_names_share_is_left_out(checkpoint, tmp_path, prefix):
+    path = tmp_path / "mine.safetensors"
+    write_safetensors(path, {prefix + name: array for name, array in PARAMETERS.items()})
+    folders = [focalrt.convert(file, tmp_path / file.parent.name, variant="hrnet18s-s1") for file in (path, checkpoint)]
+    for name in ("segmentor.onnx", "refiner.onnx"):
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+    assert costs(path, "hrnet18s-s1") == costs(checkpoint, "hrnet18s-s1")
+
+
+def test_a_prefix_of_some_names_is_theirs(tmp_path):
+    some = {("module." if "conv" in name else "") + name: array for name, array in PARAMETERS.items()}
+    path = write_safetensors(tmp_path / "some.safetensors", some)
+    with pytest.raises(focalrt.ParameterError, match=r"unknown: module\."):
+        focalrt.convert(path, tmp_path / "model", variant="hrnet18s-s1")
 
 
 def test_files_that_are_no_checkpoint(tmp_path):
@@ -235,8 +411,59 @@ def test_a_file_as_the_released_training_writes_it(ritm, tmp_path):
     assert (folder / "segmentor.onnx").read_bytes() == (ritm / "segmentor.onnx").read_bytes()
     config["params"]["use_disks"]["value"] = False
     torch.save({"state_dict": state, "config": config}, tmp_path / "distance.pth")
-    with pytest.raises(focalrt.ParameterError, match="use_disks = False"):
-        focalrt.convert(tmp_path / "distance.pth", tmp_path / "other")
+    for variant in (None, "ritm-hrnet18s"):
+        with pytest.raises(focalrt.ParameterError, match="use_disks = False"):
+            focalrt.convert(tmp_path / "distance.pth", tmp_path / "other", variant=variant)
+
+
+def with_config(monkeypatch, **told):
+    """As if the next checkpoint's config told these."""
+    params = {name: {"type": "builtin", "value": value, "specified": True} for name, value in told.items()}
+
+    def read(path):
+        return replace(read_checkpoint(path), config={"class": "isegm.model", "params": params})
+
+    monkeypatch.setattr(conversion, "read_checkpoint", read)
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 3), (7, 7)])
+def test_the_radius_that_a_checkpoint_of_ritm_tells(ritm, tmp_path, monkeypatch, given, expected):
+    with_config(monkeypatch, use_disks=True, norm_radius=3)
+    path = ritm.parent.parent / "itermask.safetensors"
+    focalrt.convert(path, tmp_path / "model", radius=given)
+    assert focalrt.load(tmp_path / "model", threads=1).description.radius == expected
+
+
+@pytest.mark.parametrize(
+    ("radius", "error"),
+    [("5", focalrt.ParameterError), (True, focalrt.ParameterError), (260, focalrt.ArgumentValueError)],
+)
+def test_a_radius_that_is_none(ritm, tmp_path, monkeypatch, radius, error):
+    with_config(monkeypatch, norm_radius=radius)
+    path = ritm.parent.parent / "itermask.safetensors"
+    with pytest.raises(error, match=f"radius {radius!r}"):
+        focalrt.convert(path, tmp_path / "model")
+    assert focalrt.convert(path, tmp_path / "model", radius=5).is_dir()
+
+
+def test_focalclick_has_its_radii_by_its_pipeline(checkpoint, tmp_path, monkeypatch):
+    """The base class of its released networks takes a radius too, and draws others."""
+    with_config(monkeypatch, pipeline_version="s1", norm_radius=5)
+    focalrt.convert(checkpoint, tmp_path / "model")
+    assert focalrt.load(tmp_path / "model", threads=1).description.radius == 2
+
+
+@pytest.mark.parametrize("told", ["s1", "s2"])
+def test_a_variant_that_the_config_contradicts_is_refused(checkpoint, tmp_path, monkeypatch, told):
+    with_config(monkeypatch, pipeline_version=told)
+    other = "hrnet18s-s1" if told == "s2" else "hrnet18s-s2"
+    message = f"variant {other}: .*config tells pipeline_version '{told}'"
+    with pytest.raises(focalrt.ParameterError, match=message):
+        focalrt.convert(checkpoint, tmp_path / "model", variant=other)
+    with pytest.raises(focalrt.ParameterError, match=message):
+        costs(checkpoint, other)
+    assert not (tmp_path / "model").exists()
+    assert focalrt.convert(checkpoint, tmp_path / "model", variant=f"hrnet18s-{told}").is_dir()
 
 
 def test_names_that_do_not_fit_a_network_of_ritm_are_told(tmp_path):

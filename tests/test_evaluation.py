@@ -1,11 +1,13 @@
 """The protocol end to end: oracles that answer from the truth, interrupted runs, workers, a cluster, the commands."""
 
 import json
+import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -22,8 +24,10 @@ from focalrt.errors import DatasetError, EvaluationError, ModelNotFoundError
 from focalrt.evaluation import Rules, evaluate
 from focalrt.evaluation import run as running
 from focalrt.evaluation.catalogue import fingerprint, has_policy, open_method, split
+from focalrt.evaluation.datasets import open_dataset
+from focalrt.evaluation.defects import write_masks
 from focalrt.evaluation.metrics import iou
-from focalrt.evaluation.play import click_through
+from focalrt.evaluation.play import Job, click_through, play
 from focalrt.evaluation.record import MOST_CLICKS, Row
 from focalrt.evaluation.robot import Robot
 from focalrt.evaluation.sample import Example
@@ -280,13 +284,75 @@ main({arguments})
 
 @pytest.mark.parametrize(
     "changed",
-    [{"rules": Rules(seed=1)}, {"rules": Rules("corrupt")}, {"limit": 2}, {"rules": Rules(target=0.99)}],
-    ids=["seed", "start", "samples", "target"],
+    [
+        {"rules": Rules(seed=1)},
+        {"rules": Rules("corrupt")},
+        {"limit": 2},
+        {"rules": Rules(target=0.99)},
+        {"rules": Rules(threads=2)},
+    ],
+    ids=["seed", "start", "samples", "target", "threads"],
 )
 def test_records_of_two_runs_do_not_mix(photos, tmp_path, changed):
     evaluate(photos, {"mine": Correcting()}, out=tmp_path / "out")
-    with pytest.raises(EvaluationError, match="another run"):
+    with pytest.raises(EvaluationError, match=r"another run.* (rules|samples) is .* there, .* now\. Take another"):
         evaluate(photos, {"mine": Correcting()}, out=tmp_path / "out", **changed)
+
+
+def test_another_release_and_another_layout_are_other_runs(photos, tmp_path, monkeypatch):
+    evaluate(photos, {"mine": Correcting()}, out=tmp_path / "out")
+    found = open_dataset(photos)
+    with pytest.raises(EvaluationError, match=r"another run[^;]*: layout is 'plain' there, 'davis' now"):
+        evaluate(replace(found, layout="davis"), {"mine": Correcting()}, out=tmp_path / "out")
+    monkeypatch.setattr(running, "__version__", "77.0")
+    with pytest.raises(EvaluationError, match=r"another run[^;]*: focalrt is '[0-9].*' there, '77.0' now"):
+        evaluate(photos, {"mine": Correcting()}, out=tmp_path / "out")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null"])
+def test_a_damaged_run_is_not_gone_on_with(photos, tmp_path, text):
+    evaluate(photos, {"mine": Correcting()}, out=tmp_path / "out")
+    (tmp_path / "out" / "run.json").write_text(text)
+    with pytest.raises(EvaluationError, match=r"run\.json is damaged"):
+        evaluate(photos, {"mine": Correcting()}, out=tmp_path / "out")
+
+
+def made(monkeypatch):
+    """The names of samples that are played from now on."""
+    names, original = [], running.play
+    monkeypatch.setattr(running, "play", lambda job: (names.append(job.sample.name), original(job))[1])
+    return names
+
+
+def test_what_changed_since_is_made_again_and_nothing_else(photos, tmp_path, monkeypatch):
+    """A photo, a truth and a first mask, each of one sample."""
+    masks = tmp_path / "masks"
+    write_masks(open_dataset(photos).samples, masks, seed=1)
+    options = {"methods": {"mine": Correcting()}, "rules": Rules(str(masks)), "out": tmp_path / "out"}
+    evaluate(photos, **options)
+    cv2.imwrite(str(photos / "p0.jpg"), cv2.imread(str(photos / "p0.jpg")), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    ids = cv2.imread(str(photos / "p1.png"), cv2.IMREAD_GRAYSCALE)
+    ids[0, 1] = 255
+    cv2.imwrite(str(photos / "p1.png"), ids)
+    cv2.imwrite(str(masks / "p3.1.png"), np.zeros((SIDE, SIDE), np.uint8))
+    names = made(monkeypatch)
+    again = evaluate(photos, **options)
+    assert names == ["p0.1", "p1.1", "p3.1"]
+    fresh = evaluate(photos, **options | {"out": None})
+    assert without_times(again.records) == without_times(fresh.records)
+    del names[:]
+    assert without_times(evaluate(photos, **options).records) == without_times(fresh.records)
+    assert names == []
+
+
+def test_a_data_set_may_be_copied_meanwhile(photos, tmp_path, monkeypatch):
+    options = {"methods": {"mine": Correcting()}, "out": tmp_path / "out"}
+    evaluate(photos, **options)
+    names = made(monkeypatch)
+    for path in shutil.copytree(photos, tmp_path / "elsewhere" / "photos").iterdir():
+        os.utime(path, (1, 1))
+    evaluate(tmp_path / "elsewhere" / "photos", **options)
+    assert names == []
 
 
 def test_another_model_under_the_same_name_is_another_run(photos, tmp_path):
@@ -298,6 +364,36 @@ def test_another_model_under_the_same_name_is_another_run(photos, tmp_path):
     assert fingerprint(str(folder)) != before
     with pytest.raises(EvaluationError, match="another run"):
         evaluate(photos, [str(folder)], limit=1, out=tmp_path / "out")
+
+
+def test_a_model_that_was_replaced_meanwhile_is_the_one_that_clicks(photos, tmp_path):
+    """In one process, under one path: the networks behind a record are those whose digest is told."""
+    folder, other = tmp_path / "model", write_tiny_model(tmp_path / "other", side=256)
+    write_tiny_model(folder)
+    first = evaluate(photos, [str(folder)])
+    write_tiny_model(folder, side=256)
+    second, expected = (evaluate(photos, [str(path)]) for path in (folder, other))
+    moves = [[record[5] for record in without_times(run.records)] for run in (first, second, expected)]
+    assert moves[1] == moves[2] != moves[0]
+
+
+def test_other_numbers_beside_the_same_networks_are_another_model(tmp_path):
+    """As after converting a checkpoint again with another radius."""
+    described = write_tiny_model(tmp_path / "model") / "model.json"
+    fields = json.loads(described.read_text())
+    told = {fingerprint(str(tmp_path / "model"))}
+    for change in ({"radius": 2}, {"refiner_radius": 2}, {"threshold": 0.4}):
+        described.write_text(json.dumps(fields | change))
+        told.add(fingerprint(str(tmp_path / "model")))
+    assert len(told) == 4
+
+
+def test_a_worker_with_other_files_refuses(photos, tiny):
+    """Such as a machine of a cluster whose copy of the model is an older one."""
+    sample, row = open_dataset(photos).samples[0], Row(tiny, "auto", "robot")
+    assert play(Job(row, sample, Rules(), digest=fingerprint(tiny))).error is None
+    error = play(Job(row, sample, Rules(), digest="0" * 64)).error
+    assert error.startswith("EvaluationError: method") and "0" * 64 in error and fingerprint(tiny) in error
 
 
 def test_what_failed_is_tried_again(photos, tmp_path):
@@ -335,6 +431,14 @@ def test_masks_of_a_folder(photos, tmp_path):
     assert "3 x 3" in done.records[3].error
     (folder / "p0.1.png").unlink()
     assert "p0.1.png" in evaluate(photos, {"mine": Correcting()}, rules=Rules(str(folder))).records[0].error
+
+
+@pytest.mark.parametrize(("start", "told"), [(".", "holds no p0.1.png"), ("sp", "is no folder")])
+def test_masks_that_are_not_there_are_told_before_anything_runs(photos, tmp_path, monkeypatch, start, told):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EvaluationError, match=rf"start: '{start}' {told}.*this one has none"):
+        evaluate(photos, {"mine": Failing()}, rules=Rules(start), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_defects_begin_in_the_window(photos):

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 import focalrt
+from focalrt.extras import imported
 
 PACKAGE = Path(focalrt.__file__).parent
 LAYERS = [  # a module imports from the lines above its own only
     {"errors"},
     {"checkpoint", "extras"},
     {"geometry"},
+    {"checks", "description"},
     {"graphs"},
     {"kernels"},
     {"taps"},
@@ -25,7 +27,6 @@ LAYERS = [  # a module imports from the lines above its own only
     {"networks"},
     {"pipeline"},
     {"zoom_in"},
-    {"checks"},
     {"session"},
     {"zoo"},
     {"model"},
@@ -91,6 +92,45 @@ def test_the_public_names_are_those_that_can_be_imported():
     scope = {}
     exec("from focalrt import *", scope)
     assert set(focalrt.__all__) <= set(scope)
+
+
+def test_the_masks_formats_are_there_without_another_import(tmp_path):
+    program = """
+import json, focalrt
+print(json.dumps(["masks" in dir(focalrt), "__version__" in dir(focalrt), focalrt.masks.__name__]))
+"""
+    assert answer(program, cwd=tmp_path) == [True, True, "focalrt.masks"]
+
+
+@pytest.mark.parametrize("name", ["masks", "zoo", "overlay", "imagefile", "upload", "runs", "merge", "description"])
+def test_what_runs_no_network_brings_in_no_onnxruntime(tmp_path, name):
+    program = f"import json, sys, focalrt.{name}; print(json.dumps(sorted(sys.modules)))"
+    assert "onnxruntime" not in answer(program, cwd=tmp_path)
+
+
+def test_listing_the_models_brings_in_no_onnxruntime(tmp_path):
+    program = """
+import contextlib, io, json, sys
+from focalrt.cli import main
+with contextlib.redirect_stdout(io.StringIO()):
+    main(["models"])
+print(json.dumps(sorted(sys.modules)))
+"""
+    assert not {"onnxruntime", "numba"} & set(answer(program, cwd=tmp_path))
+
+
+def test_an_extra_that_is_missing_and_one_that_is_broken(tmp_path, monkeypatch):
+    """What is installed and cannot be imported is not cured by installing it; what is wrong with it is told."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "broken_extra.py").write_text("import no_such_library")
+    (tmp_path / "broken_package").mkdir()
+    (tmp_path / "broken_package" / "__init__.py").write_text("from math import no_such_name")
+    for module in ("no_such_extra", "no_such_extra.part", "json.no_such_part"):
+        with pytest.raises(focalrt.MissingExtraError, match=r"^work needs the 'some' extra: .*'focalrt\[some\]'$"):
+            imported(module, "work", "some")
+    for module, told in (("broken_extra", "no_such_library"), ("broken_package.part", "no_such_name")):
+        with pytest.raises(focalrt.MissingExtraError, match=rf"{module} is there, but cannot .*{told}"):
+            imported(module, "work", "some")
 
 
 def test_a_name_that_is_not_there():

@@ -4,9 +4,14 @@ No oracle shares a line with the kernels. Where both round, values are compared 
 compared exactly.
 """
 
+import copy
+import json
 import os
+import pickle
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -17,7 +22,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 from strategies import LARGEST, mask_pairs, masks, masks_of, pixels_of, seeds, shapes, sides, with_flipped_rectangles
 
-from focalrt import taps
+from focalrt import ArgumentTypeError, ArgumentValueError, taps
 from focalrt.geometry import Box
 from focalrt.kernels import _jit
 from focalrt.kernels import components as component_kernels
@@ -296,6 +301,20 @@ def test_halved_disks_are_two_matrix_products(points, radius, side):
     np.testing.assert_allclose(drawn(points, radius, 2 * side, side), expected, atol=2e-6)
 
 
+@given(st.lists(st.tuples(coordinates, coordinates), max_size=30), st.floats(0, 9), sides)
+def test_disks_are_those_of_each_pixel_against_each_point(points, radius, side):
+    """To the last bit, with four taps as for the smaller networks, however many disks overlap."""
+    axis = taps.align_corners(2 * side, side)
+    plane = np.zeros((side, side), np.float32)
+    draw_disks(np.array(points, np.float64).reshape(-1, 2), radius, *axis, plane)
+    marks = disks_by_definition(points, radius, (2 * side, 2 * side))
+    expected = np.zeros((side, side), np.float32)
+    for p, q in np.ndindex(axis.source.shape[1], axis.source.shape[1]):
+        part = marks[np.ix_(axis.source[:, p].astype(int), axis.source[:, q].astype(int))].astype(np.float32)
+        expected += np.outer(axis.weight[:, p], axis.weight[:, q]) * part
+    np.testing.assert_array_equal(plane, expected)
+
+
 def test_radius_zero_draws_only_points_at_pixel_centres():
     assert np.argwhere(drawn([[1, 3], [2.5, 2.5]], 0, 5, 5)).tolist() == [[1, 3]]
 
@@ -361,6 +380,120 @@ def test_rectangle_is_the_pixels_of_a_box_or_none(x0, y0, x1, y1):
     assert_canonical(runs)
     inside = {(row, column) for row in range(y0, y1) for column in range(x0, x1)}
     assert {(row, k) for row, start, end in runs.spans.tolist() for k in range(start, end)} == inside
+
+
+# ------------------------------------------------------------ what Runs are made of, and what not
+
+SQUARE = Runs.rectangle(Box(1, 1, 4, 4))
+FRAME = np.zeros((8, 8), np.bool_)
+ROWS = taps.align_corners(8, 4)
+FAR = 2**31
+
+
+@given(masks(), st.sampled_from([1, 255]))
+def test_a_mask_of_uint8_is_the_same_as_of_bool(mask, top):
+    assert Runs.from_mask(mask.astype(np.uint8) * np.uint8(top)) == Runs.from_mask(mask)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (3, 0), (0, 3)])
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8])
+def test_a_mask_without_pixels_has_no_runs(shape, dtype):
+    assert Runs.from_mask(np.zeros(shape, dtype)) == Runs.empty()
+
+
+def frozen(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+REFUSED = {
+    "a list of spans": (ArgumentTypeError, "spans", lambda: Runs([[0, 0, 5]])),
+    "spans of int64": (ArgumentTypeError, "spans", lambda: Runs(np.array([[0, 0, 5]]))),
+    "spans of two columns": (ArgumentTypeError, "spans", lambda: Runs(np.zeros((3, 2), np.int32))),
+    "flat spans": (ArgumentTypeError, "spans", lambda: Runs(np.zeros(3, np.int32))),
+    "an empty run": (ArgumentValueError, "spans", lambda: Runs(np.array([[0, 5, 5]], np.int32))),
+    "a run that ends before it begins": (ArgumentValueError, "spans", lambda: Runs(np.array([[0, 5, 1]], np.int32))),
+    "runs that touch": (ArgumentValueError, "spans", lambda: Runs(np.array([[0, 0, 2], [0, 2, 4]], np.int32))),
+    "runs out of order": (ArgumentValueError, "spans", lambda: Runs(np.array([[0, 5, 6], [0, 1, 2]], np.int32))),
+    "rows out of order": (ArgumentValueError, "spans", lambda: Runs(np.array([[1, 0, 2], [0, 0, 2]], np.int32))),
+    "a mask of floats": (ArgumentTypeError, "mask", lambda: Runs.from_mask(FRAME.astype(np.float32))),
+    "a mask of ids": (ArgumentValueError, "mask", lambda: Runs.from_mask(np.arange(9, dtype=np.uint8).reshape(3, 3))),
+    "a mask of three channels": (ArgumentValueError, "mask", lambda: Runs.from_mask(np.dstack([FRAME] * 3))),
+    "a flat mask": (ArgumentValueError, "mask", lambda: Runs.from_mask(FRAME[0])),
+    "a list of rows": (ArgumentTypeError, "mask", lambda: Runs.from_mask(FRAME.tolist())),
+    "a mask at half a pixel": (ArgumentTypeError, "top", lambda: Runs.from_mask(FRAME, 0.5)),
+    "a mask too far right": (ArgumentValueError, "left", lambda: Runs.from_mask(FRAME, 0, FAR - 5)),
+    "a mask too far down": (ArgumentValueError, "top", lambda: Runs.from_mask(FRAME, FAR)),
+    "a rectangle of three edges": (ArgumentTypeError, "box", lambda: Runs.rectangle((0, 0, 4))),
+    "a rectangle of floats": (ArgumentTypeError, "box", lambda: Runs.rectangle((0, 0, 4.0, 4))),
+    "a rectangle too far off": (ArgumentValueError, "box", lambda: Runs.rectangle((0, 0, FAR, 1))),
+    "a dense mask of no box": (ArgumentTypeError, "box", lambda: SQUARE.to_mask(None)),
+    "a dense mask inside out": (ArgumentValueError, "box", lambda: SQUARE.to_mask((5, 5, 2, 2))),
+    "a mask too small to flip in": (ArgumentValueError, "mask", lambda: SQUARE.flip(FRAME[:3])),
+    "one that lies elsewhere": (ArgumentValueError, "mask", lambda: SQUARE.flip(FRAME, 2, 0)),
+    "one that lies far off": (ArgumentValueError, "mask", lambda: SQUARE.flip(FRAME, -FAR + 1, 0)),
+    "one of uint8": (ArgumentTypeError, "mask", lambda: SQUARE.flip(FRAME.view(np.uint8))),
+    "one that is read-only": (ArgumentValueError, "mask", lambda: SQUARE.flip(frozen(FRAME))),
+    "one of three channels": (ArgumentValueError, "mask", lambda: SQUARE.flip(np.dstack([FRAME] * 3))),
+    "a grid of float64": (ArgumentTypeError, "grid", lambda: Runs.from_grid(np.zeros((4, 4)), 0, Box(0, 0, 8, 8))),
+    "a grid that is not square": (
+        ArgumentValueError,
+        "grid",
+        lambda: Runs.from_grid(np.zeros((4, 5), np.float32), 0, Box(0, 0, 8, 8)),
+    ),
+    "a grid of one value": (
+        ArgumentValueError,
+        "grid",
+        lambda: Runs.from_logits(np.zeros((1, 1), np.float32), 0.5, Box(0, 0, 8, 8)),
+    ),
+    "a plane too small to sample to": (
+        ArgumentValueError,
+        "out",
+        lambda: SQUARE.sample(Box(0, 0, 8, 8), ROWS, ROWS, np.zeros((4, 3), np.float32)),
+    ),
+    "pixels to paste outside the box": (ArgumentValueError, "other", lambda: SQUARE.paste(SQUARE, Box(0, 0, 3, 3))),
+    "a mask to paste": (ArgumentTypeError, "other", lambda: SQUARE.paste(FRAME, Box(0, 0, 3, 3))),
+    "a pixel between two": (ArgumentTypeError, "row", lambda: SQUARE.holds(1.5, 1)),
+    "a pixel too far off": (ArgumentValueError, "column", lambda: SQUARE.component(1, 2**70)),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_does_not_fit_is_refused_and_nothing_is_written(what):
+    """Kernels check no bounds: whatever passes here would be read or written beyond the arrays."""
+    error, argument, call = REFUSED[what]
+    with pytest.raises(error, match=rf"^{argument}[: ]"):
+        call()
+    assert not FRAME.any() and SQUARE.area == 9
+
+
+def test_refused_spans_stay_the_callers_own():
+    spans = np.array([[1, 0, 2], [0, 0, 2]], np.int32)
+    with pytest.raises(ArgumentValueError):
+        Runs(spans)
+    spans[:] = [[0, 0, 2], [1, 0, 2]]
+    assert Runs(spans).area == 4 and not spans.flags.writeable
+
+
+@pytest.mark.parametrize("name", ["xor", "and", "or", "minus"])
+def test_runs_are_not_combined_with_anything_else(name):
+    with pytest.raises(TypeError, match="unsupported operand"):
+        OPERATIONS[name][0](SQUARE, FRAME.tolist())
+
+
+@given(masks(), st.sampled_from([copy.copy, copy.deepcopy, lambda runs: pickle.loads(pickle.dumps(runs))]))
+def test_copies_and_pickles_are_as_immutable(mask, copied):
+    """A writable array would also be another type for every kernel, and compiled for anew."""
+    again = copied(Runs.from_mask(mask))
+    assert again == Runs.from_mask(mask) and hash(again) == hash(Runs.from_mask(mask))
+    assert_canonical(again)
+    assert not again.spans.flags.writeable and again.spans.flags.c_contiguous
+
+
+def test_a_box_may_be_any_four_integers():
+    for box in (Box(0, 0, 8, 8), (0, 0, 8, 8), [0, 0, 8, 8], np.array([0, 0, 8, 8])):
+        assert SQUARE.to_mask(box).sum() == Runs.rectangle(box).area - 55 == 9
 
 
 # ------------------------------------------------------------ combine
@@ -902,6 +1035,73 @@ def test_a_cache_folder_that_cannot_be_written_stops_nothing(choice, tmp_path):
         [sys.executable, "-c", code], env=os.environ | settings, capture_output=True, text=True, check=False
     )
     assert (process.returncode, process.stdout) == (0, "5\n"), process.stderr
+
+
+READER = """
+import json, os, sys, tempfile
+import numba, numba.core.caching, numpy, focalrt
+from numba import njit
+njit(lambda n: n + 1)(1)  # what Numba imports late is read while all may be read
+{take_away}
+from focalrt.kernels import runs as kernels
+from focalrt.runs import Runs
+area = Runs.from_mask(numpy.eye(5, dtype=bool)).area
+print(json.dumps([area, len(kernels.from_mask.stats.cache_hits), len(kernels.from_mask.stats.cache_misses)]))
+"""
+REFUSE = """
+def refuse(*_, **__):
+    raise PermissionError("read-only")
+tempfile.TemporaryFile = refuse  # how Numba tries whether it can write
+"""
+NOBODY = """
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+"""
+
+
+def read_a_cache(cache, take_away):
+    """[area, kernels loaded, kernels compiled], in a process that cannot write to a cache that another one left."""
+    program = [sys.executable, "-c", READER.format(take_away=take_away)]
+    source = os.path.dirname(os.path.dirname(_jit.__file__))
+    settings = {"NUMBA_CACHE_DIR": str(cache), "HOME": str(cache / "nowhere"), "XDG_CACHE_HOME": str(cache / "nowhere")}
+    path = os.pathsep.join([os.path.dirname(source), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        program, env=os.environ | settings | {"PYTHONPATH": path}, cwd="/", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@needs_jit
+def test_a_cache_that_can_only_be_read_is_read(tmp_path):
+    assert read_a_cache(tmp_path, "") == [5, 0, 1]
+    assert read_a_cache(tmp_path, REFUSE) == [5, 1, 0]
+    for file in tmp_path.rglob("*.nbi"):
+        file.write_bytes(b"damaged")
+    assert read_a_cache(tmp_path, REFUSE)[0] == 5
+    assert not list(tmp_path.rglob("*.tmp.*"))
+
+
+@needs_jit
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
+def test_a_cache_that_root_left_is_read_by_others(tmp_path):
+    """As in an image of a container; the folders above pytest's are root's alone."""
+    if not all(folder.stat().st_mode & 1 for file in (_jit.__file__, numba.__file__) for folder in Path(file).parents):
+        pytest.skip("others may not read the package itself")
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Path(folder)
+        read_a_cache(cache, "")
+        for path in (cache, *cache.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        assert read_a_cache(cache, NOBODY) == [5, 1, 0]
+
+
+@needs_jit
+def test_another_numba_than_the_one_known_stops_nothing(monkeypatch):
+    monkeypatch.setattr("numba.core.caching.CompileResultCacheImpl._locator_classes", [])
+    monkeypatch.setattr("numba.core.caching.FunctionCache", None)
+    assert _jit.kernel(lambda n: n + 1)(1) == 2
 
 
 # ------------------------------------------------------------ strategies

@@ -437,6 +437,7 @@ def test_runs_must_lie_in_the_image(write):
 
 
 NO_SIZES = [(0, 3), (3, -1), (2**20 + 1, 1), (2**16, 2**16), (10**400, 1), ("3", 3), (3.0, 3), (True, 3), (None, 3)]
+NO_SIZES += [(np.int32(2**20), np.int32(2**20)), (np.uint64(2**20), np.int32(2**20))]  # 0, in 32 bits
 
 
 @pytest.mark.parametrize("size", NO_SIZES)

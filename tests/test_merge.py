@@ -4,6 +4,9 @@ The oracle for U is SciPy's labelling of the dense P XOR M. (j), here, is that X
 tested with the session.
 """
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -233,6 +236,7 @@ def test_overwrite_writes_all_of_the_prediction(case, positive):
     merge = overwrite(Runs.from_mask(predicted), Runs.from_mask(mask), *q, positive)
     np.testing.assert_array_equal(dense(merge.change, mask.shape), predicted ^ mask)
     assert not merge.withheld
+    assert merge.obeyed == (predicted[q] == positive)
     if (predicted ^ mask).any():
         assert merge.outcome == "written"
     else:
@@ -278,6 +282,19 @@ def test_regions_are_disjoint_and_together_all_of_it(mask):
     assert together == runs
 
 
+@given(clicked_pairs(), st.booleans(), st.sampled_from([overwrite, progressive_merge]))
+def test_a_click_is_obeyed_where_the_prediction_has_its_pixel_as_it_says(case, positive, merge):
+    """Then the mask has it so; where something is written against the click, the mask does not."""
+    predicted, mask, q = case
+    merged = merge(Runs.from_mask(predicted), Runs.from_mask(mask), *q, positive)
+    after = (mask ^ dense(merged.change, mask.shape))[q] == positive
+    assert merged.obeyed == (predicted[q] == positive)
+    if merged.obeyed or merged.outcome == "written":
+        assert merged.obeyed == after
+    else:
+        assert merged.outcome == "disobeyed" and not merged.change
+
+
 @given(masks(), st.data())
 def test_regions_are_a_sequence(mask, data):
     regions = Regions(Runs.from_mask(mask))
@@ -289,6 +306,18 @@ def test_regions_are_a_sequence(mask, data):
     part = data.draw(st.slices(len(as_list)))
     assert [region.runs for region in regions[part]] == [region.runs for region in as_list[part]]
     assert [region.runs for region in reversed(regions)] == [region.runs for region in as_list[::-1]]
+
+
+@given(mask_pairs())
+def test_regions_are_equal_where_their_pixels_are(pair):
+    first, second = (Runs.from_mask(mask) for mask in pair)
+    regions = Regions(first)
+    len(regions)  # the list is made, and no part of what is compared, hashed or pickled
+    for same in (Regions(first), copy.deepcopy(regions), pickle.loads(pickle.dumps(regions))):
+        assert same == regions and hash(same) == hash(regions) and list(same) == list(regions)
+    assert pickle.dumps(regions) == pickle.dumps(Regions(first))
+    assert (Regions(second) == regions) == (first == second)
+    assert regions != first and regions != list(regions)
 
 
 @given(masks())

@@ -1,7 +1,9 @@
 """Model folders: whole, damaged, foreign; found by name, by folder, or not at all."""
 
+import copy
 import json
 import os
+import pickle
 import shutil
 from pathlib import Path
 
@@ -379,7 +381,7 @@ def test_a_model_of_ritm_can_be_evaluated_and_its_parts_cannot(tmp_path):
     folder = write_tiny_ritm(tmp_path / "tiny")
     method = open_method(str(folder), "auto", 1)
     assert method.session(IMAGE).click(30, 20, True).outcome == "written"
-    assert len(fingerprint(str(folder))) == 64
+    assert len(fingerprint(str(folder)).split()[0]) == 64
     open_method(f"look-again:{folder}", "auto", 1).session(IMAGE).click(30, 20, True)
     for kind in ("coarse", "whole", "soft", "published"):
         with pytest.raises(ModelError, match="here one of focalclick is needed"):
@@ -428,14 +430,35 @@ def test_models_of_the_users_come_after_those_of_the_package(tmp_path):
 
 @pytest.mark.usefixtures("two_shipped", "two_folders")
 def test_a_folder_of_models_as_an_argument_stands_for_those_listed(tmp_path):
-    assert list(focalrt.installed(tmp_path / "second")) == ["one", "two", "mine", "other"]
+    assert list(focalrt.installed(tmp_path / "second")) == ["mine", "other", "one", "two"]
     assert focalrt.load("mine", models=tmp_path / "second").description.side == 128
-    assert list(focalrt.installed(tmp_path / "nowhere")) == ["one", "two"]
+    (tmp_path / "nothing").mkdir()
+    assert list(focalrt.installed(tmp_path / "nothing")) == ["one", "two"]
     with pytest.raises(ModelNotFoundError, match="mine"):
-        focalrt.load("mine", models=tmp_path / "nowhere")
+        focalrt.load("mine", models=tmp_path / "nothing")
     for models in (3, ["first"], True):
         with pytest.raises(focalrt.ArgumentTypeError, match="models"):
             focalrt.load("one", models=models)
+
+
+@pytest.mark.usefixtures("two_shipped", "two_folders")
+def test_a_folder_of_models_as_an_argument_comes_before_the_package(tmp_path, monkeypatch):
+    """Also for the default; "fast" stays the package's own."""
+    found = focalrt.installed(tmp_path / "first")
+    assert not found["one"].shipped and found["two"].shipped
+    assert focalrt.load("one", models=tmp_path / "first").description.side == 256
+    monkeypatch.setattr("focalrt.zoo.DEFAULT", "one")
+    monkeypatch.setattr("focalrt.zoo.ENDS", {"fast": "one"})
+    assert focalrt.load(models=tmp_path / "first").description.side == 256
+    assert focalrt.load().description.side == focalrt.load("fast", models=tmp_path / "first").description.side == 128
+
+
+@pytest.mark.usefixtures("two_shipped")
+def test_a_folder_of_models_that_is_not_there_is_told(tmp_path):
+    for models in (tmp_path / "nowhere", str(tmp_path / "shipped" / "README.md"), "", "a\0b"):
+        for look in (lambda models: focalrt.load("one", models=models), focalrt.installed):
+            with pytest.raises(ModelNotFoundError, match=r"^models: "):
+                look(models)
 
 
 @pytest.mark.usefixtures("two_shipped", "two_folders")
@@ -463,12 +486,29 @@ def test_fast_and_accurate_are_shipped_models_unless_others_have_these_names(tmp
 
 
 @pytest.mark.usefixtures("two_shipped")
-def test_a_name_means_the_shipped_model_and_a_path_the_folder(tmp_path):
+def test_a_name_of_an_installed_model_and_of_a_folder_here_is_refused_and_a_path_is_not(tmp_path):
     write_tiny_model(tmp_path / "here" / "one", 256)
-    here = tmp_path / "here" / "one"
-    assert focalrt.load("one").description.side == 128
+    here, there = tmp_path / "here" / "one", tmp_path / "shipped" / "one"
+    with pytest.raises(focalrt.ArgumentValueError, match=r"^model: 'one' is an installed model and a folder") as told:
+        focalrt.load("one")
+    assert repr(os.path.join(".", "one")) in str(told.value) and repr(str(there)) in str(told.value)
     for folder in (os.path.join(".", "one"), str(here), here, Path("one")):
         assert focalrt.load(folder).description.side == 256
+    assert focalrt.load(str(there)).description.side == 128
+
+
+@pytest.mark.usefixtures("two_shipped")
+def test_the_default_is_no_folder_here(tmp_path, monkeypatch):
+    """Whoever names no model means none that happens to lie where the program runs."""
+    write_tiny_model(tmp_path / "here" / "one", 256)
+    monkeypatch.setattr("focalrt.zoo.DEFAULT", "one")
+    assert focalrt.load().description.side == 128
+
+
+@pytest.mark.usefixtures("two_shipped")
+def test_a_name_is_clear_where_the_folder_here_is_the_installed_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path / "shipped")
+    assert focalrt.load("one").description.side == 128
 
 
 @pytest.mark.usefixtures("two_shipped")
@@ -484,6 +524,69 @@ def test_any_path_like_object(tiny):
 
     assert focalrt.load(Place()).description.variant == "tiny"
     assert focalrt.load(f"{tiny}{os.sep}").description.variant == "tiny"
+
+
+# ------------------------------------------------------------ copies and pickles
+
+WRITERS = {"focalclick": write_tiny_model, "ritm": write_tiny_ritm}
+
+
+def clicked(model):
+    session = model.session(IMAGE)
+    session.click(30, 20)
+    return session.click(20, 10, False)
+
+
+@pytest.mark.parametrize("method", WRITERS)
+def test_a_copy_of_a_model_shares_its_networks(tmp_path, method):
+    model = focalrt.load(WRITERS[method](tmp_path / "tiny"), threads=1)
+    shutil.rmtree(tmp_path / "tiny")
+    for copied in (copy.copy(model), copy.deepcopy(model), copy.deepcopy([model])[0]):
+        ours, theirs = vars(copied._networks), vars(model._networks)
+        assert all(ours[name] is theirs[name] for name in theirs)
+        assert clicked(copied) == clicked(model)
+
+
+@pytest.mark.parametrize("method", WRITERS)
+def test_a_pickled_model_is_loaded_anew(tmp_path, monkeypatch, method):
+    """From its folder, told by a path that means the same elsewhere, with its threads and threshold."""
+    monkeypatch.chdir(tmp_path)
+    WRITERS[method](Path("tiny"))
+    model = focalrt.load("tiny", threads=2).at_threshold(0.3)
+    pickled = pickle.dumps(model)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = pickle.loads(pickled)
+    assert (again._networks.threshold, again._networks.threads) == (0.3, 2)
+    assert again.description == model.description and clicked(again) == clicked(model)
+    assert len(pickled) < 2000
+    WRITERS[method](tmp_path / "tiny", 256)
+    with pytest.raises(ModelError, match="another model than the one that was pickled"):
+        pickle.loads(pickled)
+    shutil.rmtree(tmp_path / "tiny")
+    with pytest.raises(ModelNotFoundError, match="tiny"):
+        pickle.loads(pickled)
+
+
+@pytest.mark.parametrize("method", WRITERS)
+def test_a_pickled_session_goes_on_as_the_first_one(tmp_path, method):
+    session = focalrt.load(WRITERS[method](tmp_path / "tiny")).session(IMAGE, merge="always")
+    session.click(30, 20)
+    session.click(20, 10)
+    session.undo()
+    again = pickle.loads(pickle.dumps(session))
+    assert not again._image.flags.writeable and not again.runs.spans.flags.writeable
+    for each in (session, again):
+        each.redo()
+        each.click(40, 30, False)
+    assert again.runs == session.runs and again.clicks == session.clicks and again.withheld == session.withheld
+    assert np.array_equal(again.probability(), session.probability())
+    while session.undo():
+        again.undo()
+    assert again.runs == session.runs and not again.can_undo
+
+
+# ------------------------------------------------------------ what comes with the package
 
 
 @pytest.mark.parametrize("name", SHIPPED)

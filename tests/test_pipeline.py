@@ -13,8 +13,8 @@ from scipy import ndimage
 from strategies import mask_pairs, masks, pixels_of, seeds, shapes
 from stub import StubNetworks
 
-from focalrt.geometry import Box
-from focalrt.pipeline import LATE, Click, box_or, click_maps, focus_box, predict, roi_align, target_box
+from focalrt.geometry import Box, Click
+from focalrt.pipeline import LATE, box_or, click_maps, focus_box, predict, roi_align, target_box
 from focalrt.runs import Runs
 
 EIGHT = np.ones((3, 3))  # neighbours, corners included

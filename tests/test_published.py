@@ -35,8 +35,8 @@ from focalrt.evaluation.published import (
     sigmoid,
     target_crop,
 )
-from focalrt.geometry import Box
-from focalrt.pipeline import Click, refiner_input, segmentor_input
+from focalrt.geometry import Box, Click
+from focalrt.pipeline import refiner_input, segmentor_input
 from focalrt.runs import Runs
 
 LOOP = Path(os.environ.get("FOCALRT_SHARED", Path(__file__).resolve().parents[2] / "shared")) / "reference" / "loop"

@@ -192,9 +192,11 @@ def plain_band(mask, width):
 def test_boundary_iou_is_the_iou_of_the_bands(situation):
     mask, truth = situation
     width = max(1, round(0.02 * math.hypot(*mask.shape)))
-    bands, known = (plain_band(mask, width), plain_band(truth == 1, width)), truth >= 0
-    union = ((bands[0] | bands[1]) & known).sum()
-    assert boundary_iou(mask, truth) == ((bands[0] & bands[1] & known).sum() / union if union else 1.0)
+    whole = np.where(truth < 0, mask, truth == 1)  # where nobody knows, the mask is right
+    bands = plain_band(mask, width), plain_band(whole, width)
+    counted = (truth >= 0) | ndimage.maximum_filter(truth == 1, 2 * width + 1, mode="constant")
+    union = ((bands[0] | bands[1]) & counted).sum()
+    assert boundary_iou(mask, truth) == ((bands[0] & bands[1] & counted).sum() / union if union else 1.0)
 
 
 def test_a_band_is_a_fiftieth_of_the_diagonal_wide():
@@ -204,6 +206,32 @@ def test_a_band_is_a_fiftieth_of_the_diagonal_wide():
     mask[100:200, 100:300] = False
     rim, rim_of_hole = 200 * 300 - 180 * 280, 120 * 220 - 100 * 200
     assert boundary_iou(mask, truth) == rim / (rim + rim_of_hole)
+
+
+@given(situations())
+def test_a_mask_that_is_right_where_the_truth_is_known_is_right_to_its_rim(situation):
+    mask, truth = situation
+    assert boundary_iou(np.where(truth >= 0, truth == 1, mask), truth) == 1
+
+
+def test_a_mask_may_end_anywhere_in_an_unsure_rim_and_not_beyond_it():
+    """As in GrabCut: a rim of 10 pixels that nobody knows, a band of 10 pixels."""
+    rows, columns = np.ogrid[:300, :400]
+    reach = np.maximum(abs(rows - 149.5) - 60, abs(columns - 199.5) - 110)  # beyond the sure object
+    truth = np.where(reach <= 0, 1, np.where(reach <= 10, -1, 0)).astype(np.int8)
+    found = {end: boundary_iou(reach <= end, truth) for end in (-6, -3, 0, 5, 10, 13, 16)}
+    assert found[0] == found[5] == found[10] == 1
+    assert found[-3] == pytest.approx(7 / 13, abs=0.02) and found[-6] == pytest.approx(4 / 16, abs=0.02)
+    assert found[13] == pytest.approx(7 / 13, abs=0.02) and found[16] == pytest.approx(4 / 16, abs=0.02)
+
+
+def test_a_mask_gains_nothing_by_filling_what_is_ignored():
+    truth = np.zeros((300, 400), np.int8)  # a band of 10 pixels
+    truth[100:200, 100:200], truth[:, 200:] = 1, -1
+    mask = truth == 1
+    mask[100:150, 100:110] = False  # part of the rim that is known
+    filled = mask | (truth < 0)
+    assert boundary_iou(filled, truth) < boundary_iou(mask, truth) < 1
 
 
 @given(situations(), st.data())

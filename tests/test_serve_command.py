@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 from argparse import Namespace
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,8 +16,8 @@ from serving import TOKEN, serving
 from tiny_model import write_tiny_model
 
 from focalrt.cli import main
-from focalrt.serve.command import token_of
-from focalrt.serve.listen import bound
+from focalrt.serve.command import hosts_of, token_of
+from focalrt.serve.listen import address, bound
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def test_it_prints_an_address_that_works_and_ends_when_interrupted(desk):
         assert status(port, token=token) == 200
         assert status(port) == 401
         assert status(port, "/health") == 200
-        assert status(port, f"/?token={token}") == 303
+        assert status(port, f"/?token={token}") == 200
         assert status(port, token=token, host="evil.example") == 421
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
@@ -108,6 +109,23 @@ def test_arguments_that_do_not_fit(desk, arguments, told, capsys):
         returned = ended.code
     assert returned == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="127.0.1.1 is this machine on Linux only")
+@pytest.mark.parametrize("at", ["127.0.1.1", "127.0.0.1"])
+def test_a_name_for_this_machine_is_served_where_it_leads(at, capsys):
+    """Debian, for one, has its own name stand for 127.0.1.1."""
+    with bound(at, 0) as listening:
+        hosts = hosts_of(Namespace(host="my-machine", allow_host=["labels.example"]), listening)
+        assert urlsplit(address(listening, TOKEN)).hostname in hosts
+    assert {"my-machine", "labels.example", "localhost"} <= hosts
+    assert capsys.readouterr().err == ""
+
+
+def test_a_name_for_the_network_is_told(capsys):
+    with bound("0.0.0.0", 0) as listening:
+        hosts_of(Namespace(host="localhost.example", allow_host=[]), listening)
+    assert "open to the network at localhost.example" in capsys.readouterr().err
 
 
 def test_beyond_this_machine_it_says_so_and_keeps_the_token(desk):

@@ -1,6 +1,8 @@
 """Sessions on networks in closed form: what a step does to mask, clicks, withheld regions and history."""
 
+import copy
 import gc
+import pickle
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -362,6 +364,25 @@ def test_networks_that_disobey_write_nothing(mask, policy):
     assert session.mask[result.target.slices].all()
 
 
+@pytest.mark.parametrize(("policy", "outcome"), [("auto", "written"), ("never", "written"), ("always", "disobeyed")])
+def test_a_result_tells_whether_the_click_was_obeyed(policy, outcome):
+    """Also where nothing keeps the networks from writing against the click."""
+
+    class Contrary:
+        def __getattr__(self, name):
+            return getattr(CLEAN._networks, name)
+
+        def refine(self, image, disks, context, logits):
+            return np.ones_like(logits)
+
+    session = focalrt.Model(Contrary()).session(IMAGE, merge=policy)
+    result = session.click(25, 5, False)
+    assert (result.outcome, result.obeyed) == (outcome, False)
+    assert session.mask[5, 25] == (outcome == "written")
+    result = session.click(25, 5)
+    assert result.obeyed and session.mask[5, 25]
+
+
 def test_clicking_on_after_all_was_removed():
     session = CLEAN.session(IMAGE, DISC)
     session.set_mask(EMPTY)
@@ -659,6 +680,47 @@ def test_two_threads_on_one_model_give_what_one_gives(name):
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(clicked_together, sequences))
     assert [mask.tobytes() for mask in found] == [clicked(clicks).tobytes() for clicks in sequences]
+
+
+# ------------------------------------------------------------ equality and copies
+
+
+def test_results_are_equal_where_all_but_the_times_is():
+    results = [NOISY.session(IMAGE, DISC).click(20, 20) for _ in range(2)]
+    for same in (results[1], copy.deepcopy(results[0]), pickle.loads(pickle.dumps(results[0]))):
+        assert same == results[0] and hash(same) == hash(results[0])
+    assert results[0].milliseconds != results[1].milliseconds
+    assert NOISY.session(IMAGE, DISC).click(21, 20) != results[0]
+
+
+def test_regions_are_listed_once_while_they_stay_the_same():
+    session = NOISY.session(IMAGE, DISC)
+    result = session.click(20, 20)
+    assert session.withheld and session.withheld == session.withheld == result.withheld
+    assert session.withheld is session.withheld is result.withheld
+    session.accept(session.withheld[0])
+    assert session.withheld != result.withheld
+    session.undo()
+    assert session.withheld == result.withheld
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda session: copy.deepcopy([session])[0]])
+def test_a_copy_of_a_session_goes_its_own_way(copied):
+    session = NOISY.session(IMAGE, DISC)
+    session.click(20, 20)
+    session.click(26, 6)
+    session.undo()
+    before, look = state(session), session.mask
+    other = copied(session)
+    assert state(other) == before and np.array_equal(other.probability(), session.probability())
+    assert other._networks is session._networks and np.shares_memory(other._image, session._image)
+    other.redo()
+    other.click(3, 3)
+    other.accept_all()
+    assert state(session) == before and not np.shares_memory(other.mask, look)
+    while session.undo():
+        pass
+    assert np.array_equal(session.mask, DISC) and len(other.clicks) == 3
 
 
 def test_runs_of_a_session_are_its_mask():

@@ -8,10 +8,10 @@ from scipy import ndimage
 from strategies import masks_of, seeds
 
 import focalrt
-from focalrt.geometry import Box
+from focalrt.description import RITM, Description
+from focalrt.geometry import Box, Click
 from focalrt.model import Model
-from focalrt.networks import RITM, Description, Segmentor
-from focalrt.pipeline import Click
+from focalrt.networks import Segmentor
 from focalrt.runs import Runs
 from focalrt.taps import align_corners
 from focalrt.zoom_in import KEPT, LEAST_SIDE, Look, click_maps, crop_box, grown, look, overlap, previous

@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 
 from .. import checks
 from ..errors import ArgumentTypeError, ArgumentValueError
-from ..geometry import Box
+from ..geometry import Box, Click
 from ..masks import to_polygons
-from ..model import DEFAULT, Model, load
-from ..pipeline import Click
+from ..model import Model, load
 from ..session import Session
 from .photos import Beginning, Photo
 from .prompts import begin, check_corners, check_photo, check_point
@@ -117,7 +116,7 @@ class FocalClick:
 
     def _networks(self) -> Model:
         if self._model is None:
-            self._model = load(self.params.get("model") or self.config.get("model") or DEFAULT)
+            self._model = load(self.params.get("model") or self.config.get("model"))
         return self._model
 
     def _shapes(self, image: Any, marks: Any, fineness: Any) -> list[dict[str, Any]]:

@@ -30,10 +30,9 @@ from numpy.typing import NDArray
 
 from .. import checks
 from ..errors import ArgumentTypeError, ArgumentValueError
-from ..geometry import Box
+from ..geometry import Box, Click
 from ..masks import to_polygons
 from ..model import Model
-from ..pipeline import Click
 from ..runs import Runs
 from ..upload import decode_photo
 from .page import Point, begin_with_box, box_on_page, click_on_page

@@ -23,10 +23,9 @@ from xml.etree import ElementTree
 
 from .. import __version__, checks
 from ..errors import ArgumentTypeError, ArgumentValueError
-from ..geometry import Box
+from ..geometry import Box, Click
 from ..masks import from_label_studio, to_label_studio
 from ..model import Model
-from ..pipeline import Click
 from ..runs import Runs
 from ..upload import decode_photo
 from .page import begin_with_box, box_on_page, click_on_page

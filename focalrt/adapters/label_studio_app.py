@@ -26,7 +26,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from ..errors import ArgumentValueError, FocalrtError
-from ..model import DEFAULT, load
+from ..model import load
 from ..serve.pool import Busy, Pool
 from ..serve.refusal import Refusal
 from .label_studio import Backend
@@ -152,7 +152,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m focalrt.adapters.label_studio_app", description="Label Studio's ML backend"
     )
-    top.add_argument("--model", default=DEFAULT, metavar="NAME|FOLDER", help="model to use (see: focalrt models)")
+    top.add_argument("--model", metavar="NAME|FOLDER", help="model to use (see: focalrt models)")
     top.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all cores, at most 4)")
     top.add_argument("--host", default=LOOPBACK[0], help="address to listen on (default: %(default)s)")
     top.add_argument("--port", type=int, default=PORT, help="port to listen on (default: %(default)s)")

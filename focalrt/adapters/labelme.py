@@ -17,9 +17,8 @@ from typing import Any
 from .. import checks
 from ..errors import ArgumentValueError
 from ..extras import imported
-from ..geometry import Box
-from ..model import DEFAULT, Model, load
-from ..pipeline import Click
+from ..geometry import Box, Click
+from ..model import Model, load
 from ..runs import Runs
 from ..session import Session
 from .photos import Beginning, Photo
@@ -76,7 +75,7 @@ class FocalClick:
         return self.types.GenerateResponse(model=self.name, annotations=annotations)
 
 
-def register(model: str | os.PathLike[str] = DEFAULT, *, name: str = NAME) -> Any:
+def register(model: str | os.PathLike[str] | None = None, *, name: str = NAME) -> Any:
     """Adds FocalClick to osam's models in this process, before any other of that name; returns the model type.
 
     model: as for :func:`focalrt.load`, loaded here. name: what osam's users ask for, with a tag after a colon.

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from .. import checks
 from ..errors import ArgumentTypeError, ArgumentValueError, FocalrtError
 from ..extras import imported
-from ..geometry import Box
-from ..model import DEFAULT, Model, load
-from ..pipeline import nearest
+from ..geometry import Box, nearest
+from ..model import Model, load
 from ..runs import Runs
 from ..session import Session
-from ..zoo import installed
+from ..zoo import DEFAULT, installed
 
 LEFT, RIGHT = 1, 2  # buttons of napari's mouse events
 STILL = 3  # pixels of the screen that a hand may move in a click
@@ -227,7 +226,8 @@ class Panel:
     def _connect(self) -> None:
         self._disconnect()
         try:
-            self.clicks = LabelClicks(load(self.model.value), self.image.value, self.labels.value, self._tell)
+            model = load(installed()[self.model.value].folder)
+            self.clicks = LabelClicks(model, self.image.value, self.labels.value, self._tell)
         except FocalrtError as error:
             self.active.value = False
             imported("napari.utils.notifications", PURPOSE, "napari").show_error(str(error))

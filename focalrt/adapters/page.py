@@ -9,8 +9,8 @@ from math import ceil, floor, inf, nextafter
 
 from .. import checks
 from ..errors import ArgumentValueError
-from ..geometry import Box, expand
-from ..pipeline import EXPANSION, LEAST_SIDE, Click
+from ..geometry import Box, Click, expand
+from ..pipeline import EXPANSION, LEAST_SIDE
 
 Point = tuple[float, float]
 

@@ -11,9 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import Box
+from ..geometry import Box, Click
 from ..model import Model
-from ..pipeline import Click
 from ..runs import Runs
 from ..session import Session
 

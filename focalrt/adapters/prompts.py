@@ -13,8 +13,7 @@ import numpy as np
 
 from .. import checks
 from ..errors import ArgumentValueError
-from ..geometry import Box
-from ..pipeline import Click
+from ..geometry import Box, Click
 from .page import begin_with_box
 from .photos import Photo
 

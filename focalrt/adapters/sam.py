@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from .. import checks
 from ..errors import ArgumentTypeError, ArgumentValueError, NoCounterpartError, NoImageError
-from ..geometry import Box
+from ..geometry import Box, Click
 from ..model import Model
-from ..pipeline import Click
 from ..runs import Runs
 from .photos import Beginning, Photo
 from .prompts import begin, check_corners, check_photo, check_point

@@ -53,9 +53,11 @@ class Checkpoint:
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Reads a file that ``torch.save`` wrote (PyTorch 1.6 or later), or a ``.safetensors`` file; the content decides.
 
-    ``torch.save`` was given the published structure, a dict of ``state_dict`` and ``config`` (whatever else is in it is
-    left out), or a bare state dict. float16 and bfloat16 become float32 exactly; float64 is rounded. A float32 file
-    takes twice its size in memory, and no file more than five times its size and 100 MB.
+    ``torch.save`` was given the published structure, a dict of ``state_dict`` and ``config``, or a bare state dict.
+    Whatever else is in that dict, under keys that are text, is left out; an optimizer's state has numbers for keys, so
+    the file is refused, and the error tells how to save it without. float16 and bfloat16 become float32 exactly;
+    float64 is rounded. A float32 file takes twice its size in memory, and no file more than five times its size and
+    100 MB.
 
     Raises OSError where the file cannot be read, CheckpointError where it is something else, is damaged, or holds what
     is not a parameter: integers other than int64 scalars, bool, complex, quantised and sparse tensors.

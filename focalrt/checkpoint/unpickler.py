@@ -49,7 +49,11 @@ NUMBERS = {
 }
 """The arguments of a fixed size."""
 
-RESAVE = "save the parameters alone: torch.save({'state_dict': model.state_dict()}, path)"
+RESAVE = (
+    "save the parameters, and the config where there is one, alone: with what torch.load gives as c, "
+    "torch.save({k: c[k] for k in ('state_dict', 'config') if k in c}, path); of a whole module, "
+    "torch.save({'state_dict': c.state_dict()}, path)"
+)
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_policy
+from ..description import read_description
 from ..errors import EvaluationError, ModelNotFoundError
-from ..merge import Policy
+from ..merge import Policy, check_policy
 from ..model import Model
-from ..networks import Networks, load_networks, read_description
+from ..networks import Networks, load_networks
 from ..zoo import find
 from . import parts
 from .grabcut import GrabCut
@@ -78,9 +78,8 @@ def has_policy(name: str) -> bool:
     return split(name)[0] in WITH_POLICY
 
 
-@lru_cache(KEPT)
 def open_method(name: str, merge: str, threads: int) -> Method:
-    """The method of that name; kept for the next call.
+    """The method of that name.
 
     merge: ``auto``, ``always`` or ``never``; not looked at where :func:`has_policy` says no.
     Raises ModelNotFoundError, ModelError, ArgumentValueError, EvaluationError.
@@ -97,6 +96,21 @@ def open_method(name: str, merge: str, threads: int) -> Method:
     return WITH_POLICY[kind](folder, threads, check_policy(merge))
 
 
+@lru_cache(KEPT)
+def kept_method(name: str, merge: str, threads: int, digest: str) -> Method:
+    """As :func:`open_method`, kept for the next call. digest: what :func:`fingerprint` said when the run began.
+
+    Raises EvaluationError where other networks lie there now, or on this machine.
+    """
+    found = fingerprint(name)
+    if found != digest:
+        raise EvaluationError(
+            f"method {name!r}: its networks are {found} here, and were {digest} where the run began; give every worker "
+            "the same files, and begin again where they were replaced meanwhile"
+        )
+    return open_method(name, merge, threads)
+
+
 def pair(text: str) -> tuple[Path, Path]:
     """The two files of ``ENCODER,DECODER``."""
     encoder, comma, decoder = text.partition(",")
@@ -106,7 +120,8 @@ def pair(text: str) -> tuple[Path, Path]:
 
 
 def fingerprint(name: str) -> str:
-    """SHA-256 digests of the networks behind a method, so that a run is not gone on with by others; "" for none.
+    """SHA-256 digests of the networks behind a method and the numbers that go with them, so that a run is not gone on
+    with by others; "" for none.
 
     Raises ModelNotFoundError, ModelError, EvaluationError.
     """
@@ -114,7 +129,9 @@ def fingerprint(name: str) -> str:
     if kind == "grabcut":
         return ""
     if kind != "sam":
-        return " ".join(digest for _, digest in sorted(read_description(find(rest)).sha256.items()))
+        model = read_description(find(rest))
+        numbers = f"radius {model.radius:g}, {model.refiner_radius:g}, threshold {model.threshold:g}"
+        return " ".join([*(digest for _, digest in sorted(model.sha256.items())), numbers])
     try:
         return " ".join(sha256(path.read_bytes()).hexdigest() for path in pair(rest))
     except OSError as error:

@@ -68,7 +68,7 @@ def add_corrupt(command: argparse.ArgumentParser) -> None:
 
 def run_eval(arguments: argparse.Namespace) -> int:
     """Clicks through a data set as a robot would, and tells how many clicks good masks took."""
-    from ..model import DEFAULT
+    from ..zoo import DEFAULT
     from .datasets import open_dataset
     from .play import CORRUPT, SCRATCH, Rules
     from .report import check_extras

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from .. import taps
 from ..checks import check_click, check_image, check_mask
-from ..geometry import GRID, Box, expand, pixel
+from ..geometry import GRID, Box, Click, expand, pixel
 from ..kernels.resample import sample_planes
 from ..merge import Policy
 from ..model import Model
 from ..networks import Networks
-from ..pipeline import Click, segmentor_input, sigmoid, target_box
+from ..pipeline import segmentor_input, sigmoid, target_box
 from ..runs import Runs
 from ..session import Session
 

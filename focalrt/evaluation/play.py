@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 from typing import Protocol
@@ -11,9 +12,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ArgumentValueError, DatasetError
+from ..errors import ArgumentValueError, DatasetError, EvaluationError
 from ..imagefile import read_mask
-from .catalogue import open_method
+from .catalogue import kept_method
 from .defects import corrupt, sample_seed
 from .methods import Method
 from .metrics import boundary_iou, harm, iou
@@ -56,12 +57,21 @@ class Rules:
 
 @dataclass(frozen=True)
 class Job:
-    """One record to be made; can be pickled. method: None for one of the catalogue, by the row's name."""
+    """One record to be made; can be pickled.
+
+    method: None for one of the catalogue, by the row's name. digest: of the catalogue's networks, as
+    :func:`.catalogue.fingerprint` tells it where the run begins.
+    """
 
     row: Row
     sample: Sample
     rules: Rules
     method: Method | None = None
+    digest: str = ""
+
+    def opened(self) -> Method:
+        """The method. Raises what opening one of the catalogue raises."""
+        return self.method or kept_method(self.row.method, self.row.merge, self.rules.threads, self.digest)
 
 
 def play(job: Job) -> Record:
@@ -70,12 +80,25 @@ def play(job: Job) -> Record:
     try:
         example = sample.read()
         initial = first_mask(sample, example, rules)
-        method = job.method or open_method(row.method, row.merge, rules.threads)
-        moves = click_through(method, example, user(row.clicks, sample.name), initial, rules.target)
+        moves = click_through(job.opened(), example, user(row.clicks, sample.name), initial, rules.target)
+        inputs = inputs_of(sample, rules.start)
     except Exception as error:  # of any kind: methods are anybody's code
         return Record(row, sample.name, error=f"{type(error).__name__}: {error}")
     before = 0.0 if initial is None else iou(initial, example.truth)
-    return Record(row, sample.name, int(np.count_nonzero(example.truth == 1)), before, moves)
+    return Record(row, sample.name, int(np.count_nonzero(example.truth == 1)), before, moves, inputs=inputs)
+
+
+def inputs_of(sample: Sample, start: str) -> str:
+    """SHA-256 of what a record is about: the photo's file, the truth, and the mask to begin with, where one is given.
+
+    By content, so that a data set may be copied and moved; reading takes milliseconds where clicking takes seconds.
+    Raises DatasetError, ImageFileError, OSError.
+    """
+    found = sha256(sample.photo.read_bytes())
+    for plane in (sample.truth(), given_mask(sample, start)):
+        if plane is not None:
+            found.update(f" {plane.shape} ".encode() + plane.tobytes())
+    return found.hexdigest()
 
 
 def user(clicks: str, sample: str) -> User:
@@ -85,19 +108,39 @@ def user(clicks: str, sample: str) -> User:
 
 def first_mask(sample: Sample, example: Example, rules: Rules) -> Mask | None:
     """The mask that the clicks begin with, bool (H, W); None from scratch. Raises DatasetError, OSError."""
-    if rules.start == SCRATCH:
-        return None
     if rules.start == CORRUPT:
         return corrupt(example.image, example.truth, sample_seed(rules.seed, sample.name)).mask
-    if rules.start in sample.masks:
-        mask = sample.masks[rules.start]()
-    else:
-        mask = read_mask(Path(rules.start) / f"{sample.name}.png")
-    if mask.shape != example.truth.shape:
+    mask = given_mask(sample, rules.start)
+    if mask is not None and mask.shape != example.truth.shape:
         raise DatasetError(
             f"{sample.name}: the mask to begin with is {told(mask.shape)} pixels, the photo {told(example.truth.shape)}"
         )
     return mask
+
+
+def given_mask(sample: Sample, start: str) -> Mask | None:
+    """The mask that a data set or a folder has for a sample, as it is there; None where none is asked for."""
+    if start in (SCRATCH, CORRUPT):
+        return None
+    return sample.masks[start]() if start in sample.masks else read_mask(mask_file(sample, start))
+
+
+def mask_file(sample: Sample, folder: str) -> Path:
+    """Where a folder of masks has that of a sample."""
+    return Path(folder) / f"{sample.name}.png"
+
+
+def check_start(samples: Sequence[Sample], start: str) -> None:
+    """Raises EvaluationError where the samples are to begin with masks and none of them has one."""
+    if start in (SCRATCH, CORRUPT) or not samples:
+        return
+    if not any(start in sample.masks or mask_file(sample, start).is_file() for sample in samples):
+        found = f"holds no {samples[0].name}.png, nor that of another" if Path(start).is_dir() else "is no folder"
+        own = ", ".join(sorted({name for sample in samples for name in sample.masks})) or "none"
+        raise EvaluationError(
+            f"start: {start!r} {found}; expected a folder that holds SAMPLE.png for the samples, or the name of masks "
+            f"that come with the data set (this one has {own})"
+        )
 
 
 def click_through(
@@ -131,8 +174,7 @@ def click_through(
 def last_mask(job: Job, record: Record) -> tuple[Example, Mask]:
     """The example, and the mask after the last click of a record, by clicking again. Raises what the method raises."""
     example = job.sample.read()
-    method = job.method or open_method(job.row.method, job.row.merge, job.rules.threads)
-    session = method.session(example.image, first_mask(job.sample, example, job.rules))
+    session = job.opened().session(example.image, first_mask(job.sample, example, job.rules))
     for move in record.moves:
         session.click(move.x, move.y, move.positive)
     return example, np.array(session.mask)

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from ..checks import check_click, check_image, check_mask, check_number, told
 from ..errors import ArgumentValueError
-from ..geometry import GRID, Box
+from ..geometry import GRID, Box, Click
 from ..networks import Networks
-from ..pipeline import Click
 from .sample import Mask
 
 Plane = NDArray[np.float32]  # one, (H, W), or several, (..., H, W)

@@ -44,6 +44,7 @@ class Record:
 
     row: what clicked. sample: its name. area: object pixels of the truth. before: IoU of the mask it began with (0 from
     scratch). moves: clicks in order. error: what went wrong, where something did; such a record counts in no mean.
+    inputs: SHA-256 of what was clicked, as :func:`.play.inputs_of` takes it.
     """
 
     row: Row
@@ -52,6 +53,7 @@ class Record:
     before: float = 0.0
     moves: tuple[Move, ...] = ()
     error: str | None = None
+    inputs: str = ""
 
     def to_json(self) -> str:
         """One line."""
@@ -73,6 +75,6 @@ class Record:
 
     def fits(self) -> bool:
         """Whether it holds texts and numbers where it should. Raises TypeError for some that does not."""
-        texts = [*self.row, self.sample, *([] if self.error is None else [self.error])]
+        texts = [*self.row, self.sample, self.inputs, *([] if self.error is None else [self.error])]
         numbers = [self.area, self.before, *(number for move in self.moves for number in move)]
         return all(isinstance(text, str) for text in texts) and all(0 <= number < LARGEST for number in numbers)

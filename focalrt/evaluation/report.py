@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..checks import check_image, check_mask
 from ..extras import imported
+from ..geometry import Click
 from ..imagefile import write_whole
 from ..overlay import draw
-from ..pipeline import Click
 from .figures import pictures, style
 from .record import Move, Record, Row
 from .sample import Mask, Truth

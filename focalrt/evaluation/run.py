@@ -15,13 +15,14 @@ from typing import Any
 
 import cv2
 
-from ..errors import EvaluationError
+from .. import __version__
+from ..errors import EvaluationError, FocalrtError
 from ..extras import imported
-from ..model import DEFAULT
-from .catalogue import NO_MERGE, fingerprint, has_policy, open_method
+from ..zoo import DEFAULT
+from .catalogue import NO_MERGE, fingerprint, has_policy
 from .datasets import Dataset, open_dataset
 from .methods import Method
-from .play import Job, Rules, last_mask, play
+from .play import Job, Rules, check_start, inputs_of, last_mask, play
 from .record import Record, Row
 from .report import Worst, worst_records, write_report
 from .sample import Sample
@@ -50,7 +51,11 @@ class Evaluation:
         return tuple(dict.fromkeys(job.row for job in self.jobs))
 
     def scores(self) -> str:
-        """Markdown table of all that depends on masks only: the same for every machine and number of workers."""
+        """Markdown table of all that depends on masks only: the same for every number of workers, to the digit.
+
+        Another number of threads, another kind of processor and another release of ONNX Runtime round the networks'
+        sums differently, in the seventh digit or so; now and then that moves a pixel, and with it a click.
+        """
         return scores(self.records, self.rows)
 
     def times(self) -> str:
@@ -62,13 +67,12 @@ class Evaluation:
 
         command: what made the run, for the reader to repeat. Raises EvaluationError, MissingExtraError, OSError.
         """
-        names = dict.fromkeys(row.method for row in self.rows)
-        own = {job.row.method for job in self.jobs if job.method is not None}
+        digests = {job.row.method: job.digest for job in self.jobs if job.digest}
         facts = {
             "Command": command or "focalrt.evaluation.evaluate",
             "Data set": f"{self.dataset.name} ({self.dataset.layout}), {len(self.jobs) // len(self.rows)} samples",
             "Begins with": f"{self.rules.start}, seed {self.rules.seed}",
-            **{f"SHA-256, {name}": fingerprint(name) for name in names if name not in own and fingerprint(name)},
+            **{f"Networks of {name}, SHA-256": digest for name, digest in digests.items()},
         }
         jobs = {(job.row, job.sample.name): job for job in self.jobs}
         worst = []
@@ -100,7 +104,8 @@ def evaluate(
     limit: only so many samples, evenly spread.
     workers: processes. scheduler: address of a Dask scheduler (``tcp://host:8786``), whose workers see data and models
     under the same paths, in place of ``workers``.
-    out: a folder that keeps the records; a run that was interrupted goes on from there, another one is refused.
+    out: a folder that keeps the records; a run that was interrupted goes on from there, another one is refused. What
+    was recorded of a photo, a truth or a first mask that has changed since is made again.
     progress: a bar on standard error.
     Raises DatasetError, EvaluationError, MissingExtraError, ModelNotFoundError, ModelError, OSError.
     """
@@ -108,11 +113,15 @@ def evaluate(
     samples = spread(found.samples, limit)
     own = methods if isinstance(methods, Mapping) else {}
     rows = tuple(rows_of(methods, merges, people, own))
-    for row in rows:
-        own.get(row.method) or open_method(row.method, row.merge, rules.threads)  # told before anything runs
-    jobs = tuple(Job(row, sample, rules, own.get(row.method)) for row in rows for sample in samples)
-    shelf = Shelf(out, identity(found, samples, rows, own, rules)) if out is not None else None
-    done = {(record.row, record.sample): record for record in (shelf.read() if shelf else ())}
+    digests = {row.method: "" if row.method in own else fingerprint(row.method) for row in rows}
+    jobs = tuple(
+        Job(row, sample, rules, own.get(row.method), digests[row.method]) for row in rows for sample in samples
+    )
+    check_start(samples, rules.start)
+    for job in {job.row: job for job in jobs}.values():
+        job.opened()  # what is wrong with a method is told before anything runs
+    shelf = Shelf(out, identity(found, samples, digests, rules)) if out is not None else None
+    done = still_right(shelf.read(), jobs) if shelf else {}
     fresh = played([job for job in jobs if (job.row, job.sample.name) not in done], workers, scheduler)
     for record in told_progress(fresh, len(jobs), len(done)) if progress else fresh:
         if shelf:
@@ -140,17 +149,38 @@ def rows_of(methods: Iterable[str], merges: Iterable[str], people: int, own: Con
 
 
 def identity(
-    dataset: Dataset, samples: Sequence[Sample], rows: Sequence[Row], own: Container[str], rules: Rules
+    dataset: Dataset, samples: Sequence[Sample], digests: Mapping[str, str], rules: Rules
 ) -> dict[str, Any]:
-    """All that decides what a record holds; two runs agree in it or have nothing to do with each other."""
+    """All that decides what records hold, but what their inputs tell; two runs agree in it or do not mix.
+
+    digests: of every method's networks.
+    """
     names = "\n".join(sample.name for sample in samples)
-    methods = dict.fromkeys(row.method for row in rows)
     return {
+        "focalrt": __version__,
         "dataset": dataset.name,
+        "layout": dataset.layout,
         "samples": f"{len(samples)}, {sha256(names.encode()).hexdigest()[:16]}",
-        "rules": {name: value for name, value in asdict(rules).items() if name != "threads"},
-        "networks": {method: "" if method in own else fingerprint(method) for method in methods},
+        "rules": asdict(rules),
+        "networks": dict(digests),
     }
+
+
+def still_right(records: Iterable[Record], jobs: Iterable[Job]) -> dict[tuple[Row, str], Record]:
+    """The records of these jobs, by row and sample, whose photo, truth and first mask are what they were."""
+    wanted = {(job.row, job.sample.name): job for job in jobs}
+    now: dict[str, str] = {}
+    right = {}
+    for record in records:
+        job = wanted.get((record.row, record.sample))
+        if job is not None and record.sample not in now:
+            try:
+                now[record.sample] = inputs_of(job.sample, job.rules.start)
+            except (FocalrtError, OSError):
+                now[record.sample] = "unreadable"  # and so it will be told when it is clicked
+        if job is not None and record.inputs == now[record.sample]:
+            right[record.row, record.sample] = record
+    return right
 
 
 class Shelf:
@@ -163,11 +193,11 @@ class Shelf:
         path = self._folder / IDENTITY
         if not path.exists():
             path.write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
-        kept = path.read_text(encoding="utf-8")
-        if kept != json.dumps(identity, indent=2) + "\n":
+        changed = unlike(path.read_text(encoding="utf-8"), identity)
+        if changed:
             raise EvaluationError(
-                f"{str(self._folder)!r} keeps another run, and records of two runs do not mix; take another folder, or "
-                f"remove it. There: {' '.join(kept.split())} Now: {json.dumps(identity)}"
+                f"{str(self._folder)!r} keeps another run, and records of two runs do not mix: {changed}. Take another "
+                "folder, or remove it"
             )
 
     def read(self) -> Iterator[Record]:
@@ -192,6 +222,18 @@ class Shelf:
                 if file.read(1) != b"\n":
                     file.write(b"\n")
             file.write(record.to_json().encode() + b"\n")
+
+
+def unlike(kept: str, identity: Mapping[str, Any]) -> str:
+    """Names what is not the same in two runs, as "" where all is. kept: the JSON of one of them."""
+    try:
+        there = json.loads(kept)
+    except ValueError:
+        there = None
+    if not isinstance(there, dict):
+        return f"its {IDENTITY} is damaged"
+    changed = [name for name in {**identity, **there} if there.get(name) != identity.get(name)]
+    return "; ".join(f"{name} is {there.get(name)!r} there, {identity.get(name)!r} now" for name in changed)
 
 
 def played(jobs: Sequence[Job], workers: int, scheduler: str | None) -> Iterator[Record]:

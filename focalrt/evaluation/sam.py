@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from ..checks import check_click, check_image, check_mask, check_threads
 from ..errors import ModelError, ModelNotFoundError
+from ..geometry import Click
 from ..networks import start
-from ..pipeline import Click
 from .sample import Mask
 
 SIDE = 1024  # of the square that a photo is fitted into

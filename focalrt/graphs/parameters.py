@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -105,6 +105,16 @@ def read_convolution(source: Source, name: str, shape: Shape, bias: bool, norm: 
         source(f"{norm}.{part}", outputs) for part in ("weight", "bias", "running_mean", "running_var")
     )
     return plain.shifted(-mean).scaled(gain / np.sqrt(variance + EPSILON)).shifted(offset)
+
+
+def without_prefix(parameters: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The parameters without what all names begin with, up to a dot; a network's own names have nothing in common.
+
+    DataParallel writes ``module.`` before each, torch.compile ``_orig_mod.``, a module around the network its own name.
+    """
+    parts = zip(*(name.split(".")[:-1] for name in parameters))
+    start = sum(len(part[0]) + 1 for part in takewhile(lambda part: len(set(part)) == 1, parts))
+    return {name[start:]: array for name, array in parameters.items()}
 
 
 def asked_for(write: Callable[[Source], object]) -> dict[str, Shape]:

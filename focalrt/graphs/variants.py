@@ -28,6 +28,7 @@ NETS: dict[str, Net] = {
 }
 FOCALCLICK, RITM = "focalclick", "ritm"
 SIDES = {"s1": 128, "s2": 256}
+PIPELINE = "pipeline_version"  # of a config: a key of SIDES
 RADII = {(HRNet, "s1"): 2, (HRNet, "s2"): 5, (SegFormer, "s1"): 3, (SegFormer, "s2"): 5}
 CROP = 400  # side to which RITM resizes its crop, but on DAVIS (600)
 
@@ -75,14 +76,16 @@ def variant_of(parameters: Parameters, config: Mapping[str, Any] | None = None) 
     given then.
     """
     name = net_of(parameters)
-    pipeline = told(config, "pipeline_version")
+    pipeline = told(config, PIPELINE)
     if pipeline is None and not any(parameter.startswith("refiner.") for parameter in parameters):
-        return ritm_of(name, config)
+        variant = ritm_of(name)
+        check_config(variant, config)
+        return variant
     if not isinstance(pipeline, str) or pipeline not in SIDES:
         names = " or ".join(f"{name}-{known}" for known in SIDES)
         raise ParameterError(
             f"this is a {name}, but its arrays are the same in S1 and S2 and the checkpoint's config tells "
-            f"pipeline_version {pipeline!r}, expected one of {list(SIDES)}; pass the variant: {names}"
+            f"{PIPELINE} {pipeline!r}, expected one of {list(SIDES)}; pass the variant: {names}"
         )
     return f"{name}-{pipeline}"
 
@@ -104,25 +107,51 @@ def net_of(parameters: Parameters) -> str:
     )
 
 
-RITM_INPUT = {"with_prev_mask": True, "binary_prev_mask": False, "use_disks": True, "use_leaky_relu": True}
-
-
-def ritm_of(name: str, config: Mapping[str, Any] | None) -> str:
-    """The RITM variant of a net, where its config tells of the input that the iterative models were trained with.
-
-    Arrays do not tell disks from distance maps. Raises ParameterError.
-    """
+def ritm_of(name: str) -> str:
+    """The RITM variant of a net. Raises ParameterError."""
     variant = f"{RITM}-{name}"
     if variant not in VARIANTS:
         raise ParameterError(f"this is a {name} without a Refiner; RITM's networks are {', '.join(ritm_variants())}")
-    for key, wanted in RITM_INPUT.items():
-        found = told(config, key)
-        if found not in (None, wanted):
-            raise ParameterError(
-                f"this {variant} was trained with {key} = {found!r}; only the iterative models (itermask), with "
-                f"{key} = {wanted}, are known"
-            )
     return variant
+
+
+RITM_INPUT = {"with_prev_mask": True, "binary_prev_mask": False, "use_disks": True, "use_leaky_relu": True}
+
+
+def check_config(variant: str, config: Mapping[str, Any] | None) -> None:
+    """Raises ParameterError where a checkpoint's config tells of another input than the variant's networks get.
+
+    Arrays do not tell S1 from S2, nor disks from distance maps.
+    """
+    if known(variant).method == RITM:
+        for key, wanted in RITM_INPUT.items():
+            found = told(config, key)
+            if found not in (None, wanted):
+                raise ParameterError(
+                    f"this {variant} was trained with {key} = {found!r}; only the iterative models (itermask), with "
+                    f"{key} = {wanted}, are known"
+                )
+        return
+    pipeline = told(config, PIPELINE)
+    if isinstance(pipeline, str) and pipeline in SIDES and not variant.endswith(f"-{pipeline}"):
+        raise ParameterError(
+            f"variant {variant}: the checkpoint's config tells {PIPELINE} {pipeline!r}; leave the variant out, or, "
+            "where the config is wrong, save the parameters without it"
+        )
+
+
+def radius_of(variant: str, config: Mapping[str, Any] | None) -> float:
+    """The radius of the Segmentor's disks: the published one, or what the config of a checkpoint of RITM tells.
+
+    FocalClick's config tells one too, which its released networks do not use. Raises ParameterError.
+    """
+    published = known(variant)
+    radius = told(config, "norm_radius") if published.method == RITM else None
+    if radius is None:
+        return published.radius
+    if isinstance(radius, bool) or not isinstance(radius, (int, float)):
+        raise ParameterError(f"the config tells norm_radius {radius!r}, expected a number; pass the radius")
+    return radius
 
 
 def ritm_variants() -> list[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
 from typing import Any, TypeAlias, TypeVar, cast
 
 import numba
@@ -19,9 +22,45 @@ def kernel(function: Function) -> Function:
     """Compiles a pure function of arrays at its first call, without the GIL, and keeps the machine code on disk.
 
     Not parallel: Numba's bundled threading layer aborts the process when two host threads enter it. Where no cache
-    directory is writable (a read-only installation without a home) the code is compiled anew in each process.
+    directory is writable (a read-only installation without a home) the code comes from one that can be read, as
+    ``focalrt warmup`` left it in an image of a container; what is not there is compiled anew in each process.
     """
     try:
         return cast(Function, numba.njit(cache=True, **OPTIONS)(function))
     except RuntimeError:  # "cannot cache function: no locator available"
-        return cast(Function, numba.njit(**OPTIONS)(function))
+        compiled = numba.njit(**OPTIONS)(function)
+    with suppress(Exception):  # no such directory, or a Numba whose own parts go by other names: it works without
+        compiled._cache = reading_cache(function)
+    return cast(Function, compiled)
+
+
+def reading_cache(function: Callable[..., Any]) -> Any:
+    """Numba's cache of a function in the first of its directories that is there, which is only read.
+
+    Numba takes a directory for its cache only where it can write. Raises RuntimeError where none is there.
+    """
+    caching: Any = import_module("numba.core.caching")
+
+    def ensure_cache_path(locator: Any) -> None:
+        if not os.path.isdir(locator.get_cache_path()):
+            raise FileNotFoundError(locator.get_cache_path())
+
+    class Files(caching.CompileResultCacheImpl):  # type: ignore[misc]
+        _locator_classes = tuple(
+            type(each.__name__, (each,), {"ensure_cache_path": ensure_cache_path})
+            for each in caching.CompileResultCacheImpl._locator_classes
+        )
+
+    class ReadingCache(caching.FunctionCache):  # type: ignore[misc]
+        _impl_class = Files
+
+        def load_overload(self, signature: Any, context: Any) -> Any:
+            try:
+                return super().load_overload(signature, context)
+            except Exception:  # a file that may not be read, or is damaged: nobody here can write it anew
+                return None
+
+        def save_overload(self, signature: Any, data: Any) -> None:
+            pass
+
+    return ReadingCache(function)

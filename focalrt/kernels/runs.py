@@ -9,6 +9,19 @@ from ._jit import Integer, kernel
 
 
 @kernel
+def canonical(spans: NDArray[np.int32]) -> bool:
+    """Whether every run ends behind its start, they are sorted by row and start, and no two touch."""
+    for n in range(spans.shape[0]):
+        if spans[n, 1] >= spans[n, 2]:
+            return False
+        if n > 0 and (
+            spans[n, 0] < spans[n - 1, 0] or (spans[n, 0] == spans[n - 1, 0] and spans[n, 1] <= spans[n - 1, 2])
+        ):
+            return False
+    return True
+
+
+@kernel
 def starts(mask: NDArray[np.bool_], row: int) -> int:
     """Number of runs in one row of a dense mask."""
     line = mask[row]

@@ -25,9 +25,10 @@ def check_size(height: Any, width: Any) -> tuple[int, int]:
             raise ArgumentTypeError(f"{name}: expected a whole number of pixels; got {told(side)}")
         if not 1 <= int(side) <= MOST_SIDE:
             raise ArgumentValueError(f"{name}: expected 1 to {MOST_SIDE} pixels; got {told(side)}")
+    height, width = int(height), int(width)  # NumPy's integers would overflow in the product
     if height * width > MOST_PIXELS:
         raise ArgumentValueError(f"expected an image of at most {MOST_PIXELS} pixels; got {height} x {width}")
-    return int(height), int(width)
+    return height, width
 
 
 def check_runs(runs: Any, height: int, width: int, argument: str = "runs") -> Runs:

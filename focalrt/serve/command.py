@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 
 TOKEN = "FOCALRT_TOKEN"
@@ -66,7 +67,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
 
     for package in ("fastapi", "python_multipart", "prometheus_client", "uvicorn"):
         imported(package, "focalrt serve", "serve")
-    from ..model import DEFAULT, load
+    from ..model import load
     from ..networks import available_threads
     from .app import create_app
     from .listen import address, bound, run
@@ -82,10 +83,10 @@ def run_serve(arguments: argparse.Namespace) -> int:
     threads = arguments.threads
     if threads is None:
         threads = max(1, available_threads() // arguments.workers)
-    model = load(arguments.model or DEFAULT, threads=threads, models=arguments.models)
+    model = load(arguments.model, threads=threads, models=arguments.models)
     with bound(arguments.host, arguments.port) as listening:
         print(address(listening, token), flush=True)
-        run(create_app(model, token, hosts=hosts_of(arguments), limits=limits), listening)
+        run(create_app(model, token, hosts=hosts_of(arguments, listening), limits=limits), listening)
     return 0
 
 
@@ -99,11 +100,14 @@ def token_of(arguments: argparse.Namespace) -> str:
     return token
 
 
-def hosts_of(arguments: argparse.Namespace) -> set[str]:
-    """The names that clients may use; tells where others than this machine can reach the service."""
+def hosts_of(arguments: argparse.Namespace, listening: socket.socket) -> set[str]:
+    """The names that clients may use, and the address that a name stands for; tells where others than this machine can
+    reach the service.
+    """
     from .guard import LOOPBACK
+    from .listen import is_local
 
-    if arguments.host not in LOOPBACK:
+    if not is_local(listening):
         names = " ".join(arguments.allow_host) or "no other name: see --allow-host"
         print(f"focalrt: open to the network at {arguments.host}, without encryption; called {names}", file=sys.stderr)
-    return {*LOOPBACK, arguments.host, *arguments.allow_host}
+    return {*LOOPBACK, arguments.host, listening.getsockname()[0], *arguments.allow_host}

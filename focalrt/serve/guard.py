@@ -7,8 +7,9 @@ What is checked of a request, in this order:
 1. ``Host`` is one of ``hosts``, whatever the port: a name that a foreign page points at this machine gets nowhere.
 2. ``Origin``, where there is one, is this service; ``null`` is not.
 3. The token: as ``Authorization: Bearer TOKEN`` (programs), or in a cookie (browsers). A browser gets the cookie by
-   opening any page with ``?token=TOKEN`` once, and is sent on to the same address without it. Browsers send a cookie to
-   every port of a host; so with the cookie, a request that changes something must tell its origin, too.
+   opening any page with ``?token=TOKEN`` once, and is sent on to the same address without it: by a page, for after a
+   link on a page of another origin, a redirect would be that page's request and come without the cookie. Browsers send
+   a cookie to every port of a host; so with the cookie, a request that changes something must tell its origin, too.
 4. The body: uploads (multipart, image) have at most ``most_bytes``, others 1 MiB, counted as they come, whatever
    ``Content-Length`` says; all bodies under way together have at most four times ``most_bytes``.
 
@@ -29,7 +30,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import ArgumentValueError
 from .body import Account, Body, too_large
-from .refusal import Refusal
+from .refusal import Onward, Refusal
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 NOTHING_LOADS = "default-src 'none'; frame-ancestors 'none'"  # the Content-Security-Policy of a service without pages
@@ -123,18 +124,18 @@ class Guard:
             raise Refusal(421, f"Host {host[:80]!r} is not served here; the option --allow-host allows another name")
 
     def _check_token(self, request: HTTPConnection) -> None:
-        """Refuses strangers; raises the redirect for whoever shows the token in the address."""
-        method = request.scope["method"]
+        """Refuses strangers; raises the welcome of whoever shows the token in the address."""
+        shown_in_address = request.query_params.get("token") if request.scope["method"] in READING else None
         if "authorization" in request.headers:
             scheme, _, shown = request.headers["authorization"].partition(" ")
             if scheme.lower() != "bearer" or not self._is_token(shown.strip()):
                 raise Refusal(401, "Authorization: expected Bearer and the right token", {"WWW-Authenticate": "Bearer"})
-        elif method in READING and "token" in request.query_params:
-            if not self._is_token(request.query_params["token"]):
-                raise Refusal(401, "token: not the one that the service told when it began")
+        elif shown_in_address is not None and self._is_token(shown_in_address):
             raise self._welcome(request)
         elif self._is_token(request.cookies.get(cookie_name(request), "")):
-            check_own_page(request)
+            check_own_page(request)  # an old address among the bookmarks does no harm
+        elif shown_in_address is not None:
+            raise Refusal(401, "token: not the one that the service told when it began")
         else:
             advice = "open the address that the service told when it began, or send Authorization: Bearer TOKEN"
             raise Refusal(401, f"no token: {advice}", {"WWW-Authenticate": "Bearer"})
@@ -143,16 +144,13 @@ class Guard:
         """Whether it is the token; takes as long for one wrong guess as for another."""
         return compare_digest(shown.encode(), self._token.encode())
 
-    def _welcome(self, request: HTTPConnection) -> Refusal:
-        """The answer to the right token in an address: a cookie, and the same address without the token."""
+    def _welcome(self, request: HTTPConnection) -> Onward:
+        """The answer to the right token in an address: a cookie, and the way to the same address without the token."""
         rest = urlencode([(name, value) for name, value in request.query_params.multi_items() if name != "token"])
         path = "/" + quote(request.scope["path"].lstrip("/"))  # two slashes would lead to another host
         attributes = "HttpOnly; SameSite=Strict; Path=/" + ("; Secure" if request.scope["scheme"] == "https" else "")
-        headers = {
-            "Location": f"{path}?{rest}" if rest else path,
-            "Set-Cookie": f"{cookie_name(request)}={self._token}; {attributes}",
-        }
-        return Refusal(303, "the token is in a cookie now", headers)
+        cookie = f"{cookie_name(request)}={self._token}; {attributes}"
+        return Onward(f"{path}?{rest}" if rest else path, {"Set-Cookie": cookie})
 
     def _check_length(self, request: HTTPConnection) -> int:
         """Refuses a Content-Length beyond what the body may have; returns that."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import suppress
+from ipaddress import ip_address
 from secrets import token_urlsafe
 
 import uvicorn
@@ -41,6 +42,11 @@ def address(listening: socket.socket, token: str) -> str:
     if host in ("0.0.0.0", "::"):
         host = "localhost"
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/?token={token}"
+
+
+def is_local(listening: socket.socket) -> bool:
+    """Whether nobody but this machine reaches a socket."""
+    return ip_address(listening.getsockname()[0]).is_loopback
 
 
 def run(app: ASGIApp, listening: socket.socket) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 
 class Refusal(Exception):
@@ -15,6 +16,21 @@ class Refusal(Exception):
         super().__init__(detail)
         self.status, self.detail, self.headers = status, detail, headers
 
-    def response(self) -> JSONResponse:
+    def response(self) -> Response:
         """``{"detail": "the sentence"}``, as every error of a service looks."""
         return JSONResponse({"detail": self.detail}, self.status, self.headers)
+
+
+class Onward(Refusal):
+    """A request that goes no further because its answer is a page that goes to another address of the service."""
+
+    def __init__(self, address: str, headers: Mapping[str, str]) -> None:
+        """``address``: from the path on."""
+        super().__init__(200, f"to {address}", headers)
+        self.address = address
+
+    def response(self) -> Response:
+        """The page, which follows its own link."""
+        address = escape(self.address)
+        page = f'<!doctype html><meta http-equiv="refresh" content="0; url={address}"><a href="{address}">Go on</a>'
+        return HTMLResponse(page, self.status, self.headers)

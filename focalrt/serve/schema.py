@@ -13,6 +13,7 @@ FARTHEST = 1_000_000  # pixels from the corner of an image that any number may t
 MOST_CLICKS = 100  # of one stateless request
 MOST_REGIONS = 100  # withheld ones that an answer lists
 MOST_CHANGED = 100_000  # runs of changed pixels that an answer lists
+OBEYED = "whether the networks put the clicked pixel on the object or off it, as the click says"
 
 Edge = Annotated[int, Field(ge=-FARTHEST, le=FARTHEST)]
 Place = Annotated[float, Field(ge=-0.5, le=FARTHEST, allow_inf_nan=False)]
@@ -126,6 +127,7 @@ class Click(Step):
     """What a click did. target, focus: the boxes that the networks looked at, x0, y0, x1, y1, half-open."""
 
     outcome: Outcome
+    obeyed: bool = Field(description=OBEYED)
     target: Box
     focus: Box
     milliseconds: dict[str, float] = Field(description="of every step, in order")
@@ -157,6 +159,7 @@ class Segmented(BaseModel):
     """The mask after the last of some clicks, and what that click did."""
 
     outcome: Outcome
+    obeyed: bool = Field(description=OBEYED)
     area: int
     box: Box | None
     target: Box

@@ -55,6 +55,7 @@ def click(session: Session, request: schema.ClickRequest) -> bytes:
     answer = schema.Click(
         **told_step("click", result.change, session),
         outcome=result.outcome,
+        obeyed=result.obeyed,
         target=result.target,
         focus=result.focus,
         milliseconds=dict(result.milliseconds),
@@ -193,12 +194,13 @@ def segmented(
     height, width = image.shape[:2]
     earlier = None if mask is None else decoded_mask(mask, height, width)
     points = [point(text) for text in clicks]
-    result = segment(image, points, earlier, model=model, view=view and integers(view), merge=merge)
+    result = segment(image, points, earlier, model=model, view=None if view is None else integers(view), merge=merge)
     if form == "png":
         return png(result.runs, height, width)
     shape = (result.runs, height, width)
     answer = schema.Segmented(
         outcome=result.outcome,
+        obeyed=result.obeyed,
         area=result.runs.area,
         box=result.runs.box,
         target=result.target,

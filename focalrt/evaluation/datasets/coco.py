@@ -1,4 +1,7 @@
-"""Sets that come with COCO's JSON of instances (Lin et al., ECCV 2014): COCO, LVIS, and many people's own."""
+"""Sets that come with COCO's JSON of instances (Lin et al., ECCV 2014): COCO, LVIS, and many people's own.
+
+Gupta et al., "LVIS: A Dataset for Large Vocabulary Instance Segmentation", CVPR 2019.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,8 @@ def coco(path: Path) -> Iterator[Found]:
 
         annotations/instances_<split>.json    its polygons, and run lengths as lists or text
         <split>/name.jpg                      photos as ``file_name`` names them, in <split>/, images/<split>/, images/
-                                              or beside annotations/
+                                              or beside annotations/; LVIS's as ``coco_url`` ends,
+                                              train2017/name.jpg or val2017/name.jpg
 
     ``path`` is the folder, where it holds one such file or one of ``val``; or the JSON file itself, of any name.
     Crowds are no samples: those of an object's category are ignored where they are not the object, as COCO's
@@ -155,7 +159,14 @@ def read_photo(record: Any, where: str, source: Path) -> Photo:
     height, width = entry(record, "height", int, where), entry(record, "width", int, where)
     if min(height, width) < 1 or height * width > MOST_PIXELS:
         raise DatasetError(f"{where}: expected 1 to {MOST_PIXELS} pixels; got {told(width)} x {told(height)}")
-    return Photo(parts_within(entry(record, "file_name", str, where), source), height, width)
+    return Photo(parts_within(photo_name(record, where), source), height, width)
+
+
+def photo_name(record: Mapping[str, Any], where: str) -> str:
+    """``file_name``; LVIS has an address in its place, whose end is the split of COCO and the file in it."""
+    if "file_name" not in record and "coco_url" in record:
+        return "/".join(entry(record, "coco_url", str, where).split("/")[-2:])
+    return entry(record, "file_name", str, where)  # type: ignore[no-any-return]
 
 
 def read_annotation(record: Any, photos: Mapping[int, Photo], where: str) -> Annotation:

@@ -35,6 +35,7 @@ def sheet(desk: Desk) -> Answer:
     """An image with its objects."""
     return {
         "name": desk.name,
+        "photo": desk.stamp,
         "width": desk.width,
         "height": desk.height,
         "objects": [wire.described(desk.things[id]) for id in sorted(desk.things)],
@@ -48,6 +49,7 @@ def photo(bench: Workbench, name: str) -> tuple[bytes, str]:
     kind = shown_as_it_is(content)
     if kind is not None:
         return content, kind
+    bench.refresh(name)  # what is open may be an older photo
     with bench.at(name) as desk:
         pixels = desk.photo
     return to_png(pixels), "image/png"
@@ -67,10 +69,10 @@ def coco(bench: Workbench, name: str) -> Answer:
 
 
 def add_file(bench: Workbench, name: str, body: bytes) -> Answer:
-    """Adds the objects of a COCO document, an id map or a mask."""
+    """Adds the objects of a COCO document, an id map or a mask; the notices are about the file."""
     with bench.at(name) as desk:
-        desk.add_file(body)
-        return sheet(desk)
+        told = desk.add_file(body)
+        return {**sheet(desk), "notices": told}
 
 
 def create(bench: Workbench, name: str, body: bytes) -> Answer:

@@ -177,12 +177,34 @@ def is_own(document: Mapping[str, Any]) -> bool:
     return True
 
 
-def from_document(document: Mapping[str, Any], file_name: str, height: int, width: int) -> dict[int, Annotation]:
-    """The objects that a COCO document holds of the image of that name (a path, parted by /) and size.
+def from_document(
+    document: Mapping[str, Any], file_name: str, height: int, width: int
+) -> tuple[dict[int, Annotation], list[str]]:
+    """The objects that a COCO document holds of the image of that name (a path, parted by /) and size; and why
+    annotations of another program were left out, a sentence for each.
 
     Ids and colours are kept where this program wrote the document, and given anew otherwise. Raises AnnotationError
-    where the document has no such image, or where what it says of it does not hold together.
+    where the document has no such image, or where what it says of it does not hold together; of another program's,
+    where none of its annotations can be read.
     """
+    found = named_records(document, file_name, height, width)
+    parts, faults = [], []
+    for name, record in found:
+        try:
+            parts.append((name, record_runs(record, height, width)))
+        except AnnotationError as error:
+            faults.append(str(error))
+    own = is_own(document)
+    if faults and (own or not parts):
+        raise AnnotationError(faults[0])
+    objects = numbered(parts)
+    return (owned(document, [record for _, record in found], objects) if own else objects), faults
+
+
+def named_records(
+    document: Mapping[str, Any], file_name: str, height: int, width: int
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """The annotations of an image of that size, each with the name of its category. Raises AnnotationError."""
     image = image_record(document, file_name)
     told_height, told_width = size_of(image)
     if (told_height, told_width) != (height, width):
@@ -191,12 +213,7 @@ def from_document(document: Mapping[str, Any], file_name: str, height: int, widt
         )
     names = {str(record.get("id")): str(record.get("name")) for record in records(document, "categories")}
     found = [record for record in records(document, "annotations") if record.get("image_id") == image.get("id")]
-    parts = [
-        (cleaned(names.get(str(record.get("category_id")), "")) or DEFAULT_NAME, record_runs(record, height, width))
-        for record in found
-    ]
-    objects = numbered(parts)
-    return owned(document, found, objects) if is_own(document) else objects
+    return [(cleaned(names.get(str(record.get("category_id")), "")) or DEFAULT_NAME, record) for record in found]
 
 
 def owned(
@@ -232,10 +249,18 @@ def image_record(document: Mapping[str, Any], file_name: str) -> Mapping[str, An
 
 def size_of(image: Mapping[str, Any]) -> tuple[int, int]:
     """(height, width) that a document tells of an image. Raises AnnotationError."""
-    height, width = image.get("height"), image.get("width")
-    if type(height) is not int or type(width) is not int:
-        raise AnnotationError(f"expected the image's width and height; got {checks.told(width)}, {checks.told(height)}")
+    height, width = whole(image.get("height")), whole(image.get("width"))
+    if height is None or width is None:
+        told = ", ".join(checks.told(image.get(side)) for side in ("width", "height"))
+        raise AnnotationError(f"expected the image's width and height; got {told}")
     return height, width
+
+
+def whole(number: Any) -> int | None:
+    """An integer, or a float that is whole, as some programs write it; None for anything else."""
+    if type(number) is int or (type(number) is float and number.is_integer()):
+        return int(number)
+    return None
 
 
 def records(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -10,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ...errors import AnnotationError, ArgumentValueError, FocalrtError
+from ...errors import AnnotationError, ArgumentValueError, FocalrtError, ImageFileError
 from ...model import Model
 from ...runs import Runs
 from ...session import Result
@@ -28,8 +29,8 @@ from .annotations import (
     to_document,
 )
 from .foreign import read_foreign
-from .found import found_beside
-from .sidecar import Sidecar
+from .found import COPIED, found_beside, left_out
+from .sidecar import Sidecar, read_beside
 from .thing import Thing
 from .wire import described
 
@@ -61,6 +62,7 @@ class Desk:
         self.lock = Lock()
         self.closed = False
         self.name = photo.relative_to(root).as_posix()
+        self.stamp = stamp_of(photo)
         self.photo = decode_photo(photo.read_bytes())
         self.height, self.width, _ = self.photo.shape
         self.things: dict[int, Thing] = {}
@@ -156,11 +158,15 @@ class Desk:
         self._version += 1
         return thing
 
-    def add_file(self, content: bytes) -> None:
-        """Adds the objects of a COCO document, an id map or a mask. Raises as ``read_foreign``; ArgumentValueError."""
-        objects = read_foreign(content, self.name, self.height, self.width)
+    def add_file(self, content: bytes) -> list[str]:
+        """Adds the objects of a COCO document, an id map or a mask; returns what to say of those that were left out.
+
+        Raises as ``read_foreign``; ArgumentValueError.
+        """
+        objects, faults = read_foreign(content, self.name, self.height, self.width)
         for id, each in zip(self._fresh(len(objects)), objects.values(), strict=True):
             self._add(each._replace(id=id, colour=colour_of(id)))
+        return left_out(faults)
 
     def _fresh(self, count: int) -> list[int]:
         """So many ids that no object has or had while the image was open. Raises ArgumentValueError."""
@@ -177,9 +183,36 @@ class Desk:
 
     # ------------------------------------------------------------ the disk
 
-    def changed_on_disk(self) -> bool:
-        """Whether another program wrote what lies beside the photo. Raises OSError."""
-        return self._sidecar.changed()
+    def outdated(self) -> bool:
+        """Whether the photo that is open is another than the one on the disk; not where that is gone."""
+        return stamp_of(self._sidecar.photo) not in ("", self.stamp)
+
+    def refresh(self) -> None:
+        """Shows what another program wrote into the document beside the photo, and writes nothing itself.
+
+        Where something is still to be saved, that takes theirs in. A document that cannot be read may be half written:
+        then all stays as it is. Raises OSError.
+        """
+        with self._saving, self.lock:
+            if self.closed or self.dirty or not self._sidecar.changed():
+                return
+            with suppress(AnnotationError, ArgumentValueError, ImageFileError):
+                objects, self.notices = self._written()
+                self._take(objects)
+
+    def _written(self) -> tuple[Annotations, list[str]]:
+        """The objects of the document that is there, whosever it is, and what to say of that.
+
+        Raises OSError, and AnnotationError, ArgumentValueError or ImageFileError where it cannot be read.
+        """
+        try:
+            objects = self._sidecar.load()
+            return (self.objects, self.notices) if objects is None else (objects, [])  # None: gone again
+        except AnnotationError:  # written by another program, at best
+            document = self._sidecar.document
+            objects, faults = read_foreign(read_beside(document) or b"", self.name, self.height, self.width)
+            told = f"The objects come from {document.name}, which another program wrote. {COPIED}"
+            return objects, [told, *left_out(faults)]
 
     def save(self) -> None:
         """Writes what it holds now, and takes in what another program wrote meanwhile; takes the lock when it needs it.
@@ -213,3 +246,12 @@ class Desk:
                 self.things[id].name, self.things[id].colour = each.name, each.colour
             else:
                 self.things[id] = Thing(each, self._model, self.photo)
+
+
+def stamp_of(photo: Path) -> str:
+    """What tells a file from one that replaced it, short of its content; "" where there is none."""
+    try:
+        status = photo.stat()
+    except OSError:
+        return ""
+    return f"{status.st_mtime_ns}-{status.st_size}"

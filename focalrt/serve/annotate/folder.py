@@ -62,6 +62,7 @@ def sheet_beside(photo: Path) -> Sheet | None:
         if not is_own(document):
             return None
         height, width = size_of(image_record(document, photo.name))
-        return Sheet(from_document(document, photo.name, height, width), height, width)
+        objects, _ = from_document(document, photo.name, height, width)
+        return Sheet(objects, height, width)
     except (OSError, AnnotationError):
         return None

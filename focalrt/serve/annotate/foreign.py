@@ -16,16 +16,19 @@ from .annotations import DEFAULT_NAME, MOST_OBJECTS, Annotation, from_document, 
 VOID = 255  # the border that PASCAL VOC draws about objects, in images with a palette
 
 
-def read_foreign(content: bytes, file_name: str, height: int, width: int) -> dict[int, Annotation]:
-    """The objects of a file: a COCO document, or an image that is an id map or a mask; numbered from 1.
+def read_foreign(
+    content: bytes, file_name: str, height: int, width: int
+) -> tuple[dict[int, Annotation], list[str]]:
+    """The objects of a file: a COCO document, or an image that is an id map or a mask; numbered from 1. And why
+    annotations were left out.
 
     file_name: the photo's path as a document may have it; height, width: its size. Raises AnnotationError,
     ArgumentValueError for an image of another size, ImageFileError.
     """
     if content[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
-        objects = from_document(parsed(content), file_name, height, width)
-        return numbered((each.name, each.runs) for each in objects.values())
-    return read_id_map(content, height, width)
+        objects, faults = from_document(parsed(content), file_name, height, width)
+        return numbered((each.name, each.runs) for each in objects.values()), faults
+    return read_id_map(content, height, width), []
 
 
 def read_id_map(content: bytes, height: int, width: int) -> dict[int, Annotation]:

@@ -14,6 +14,7 @@ from .sidecar import DOCUMENT, ID_MAP, MASK, beside, read_beside
 
 FOLDER_FILES = ("annotations.json", "*coco*.json", "*instances*.json")
 MOST_FOLDER_BYTES = 32 << 20
+COPIED = "Before it is overwritten, a copy is kept."
 
 
 def found_beside(photo: Path, root: Path, height: int, width: int) -> tuple[dict[int, Annotation], list[str]]:
@@ -26,14 +27,26 @@ def found_beside(photo: Path, root: Path, height: int, width: int) -> tuple[dict
     for path in (beside(photo, DOCUMENT), beside(photo, ID_MAP), beside(photo, MASK), photo.with_suffix(MASK)):
         try:
             content = read_beside(path)
-            objects = read_foreign(content, file_name, height, width) if content is not None else {}
+            objects, faults = read_foreign(content, file_name, height, width) if content is not None else ({}, [])
         except (OSError, AnnotationError, ArgumentValueError, ImageFileError) as error:
-            told.append(f"{path.name} cannot be used: {error}. Before it is overwritten, a copy is kept.")
+            told.append(f"{path.name} cannot be used: {error}. {after(path)}".rstrip())
             continue
         if objects:
-            return objects, [*told, f"The objects come from {path.name}."]
+            return objects, [*told, f"The objects come from {path.name}.", *left_out(faults)]
     objects, more = found_in_folder(photo, root, height, width)
     return objects, [*told, *more]
+
+
+def left_out(faults: list[str]) -> list[str]:
+    """A sentence on annotations that cannot be read, if there are any."""
+    return [f"{len(faults)} of its annotations cannot be used, the first for this: {faults[0]}."] if faults else []
+
+
+def after(path: Path) -> str:
+    """What becomes of a file that cannot be used, once the objects are saved."""
+    if not path.name.endswith((DOCUMENT, ID_MAP)):
+        return ""  # nothing is written there
+    return "It is replaced, and what it leads to stays as it is." if path.is_symlink() else COPIED
 
 
 def found_in_folder(photo: Path, root: Path, height: int, width: int) -> tuple[dict[int, Annotation], list[str]]:
@@ -45,8 +58,8 @@ def found_in_folder(photo: Path, root: Path, height: int, width: int) -> tuple[d
             status = path.stat()
             document = folder_document(path, status.st_size, status.st_mtime_ns)
             if is_about(document, file_name):
-                objects = from_document(document, file_name, height, width)
-                told.append(f"The objects come from {path.name}, which stays as it is.")
+                objects, faults = from_document(document, file_name, height, width)
+                told += [f"The objects come from {path.name}, which stays as it is.", *left_out(faults)]
                 return numbered((each.name, each.runs) for each in objects.values()), told
         except (OSError, AnnotationError) as error:
             told.append(f"{path.name} cannot be used: {error}.")

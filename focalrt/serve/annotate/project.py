@@ -21,8 +21,9 @@ class UnknownImageError(AnnotationError):
 class Project:
     """A folder of photos, or one photo in its folder.
 
-    A photo's name is its path in the folder, parted by /. Hidden files, links to folders and links that lead out of the
-    folder are left out, and so are the id maps and masks that lie beside photos.
+    A photo's name is its path in the folder, parted by /. Hidden files and folders, those with names that are no text,
+    links to folders and links that lead out of the folder are left out, and so are the id maps and masks that lie
+    beside photos.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -57,7 +58,7 @@ class Project:
 
     def _walk(self) -> Iterator[str]:
         for folder, subfolders, files in os.walk(self.folder):
-            subfolders[:] = [each for each in subfolders if not each.startswith(".")]
+            subfolders[:] = filter(is_plain, subfolders)
             for name in photos_among(files):
                 path = Path(folder, name)
                 if not path.is_symlink() or self._inside(path):
@@ -81,5 +82,5 @@ def photos_among(files: list[str]) -> list[str]:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a file's name is text without control characters, and not hidden."""
+    """Whether a file's or a folder's name is text without control characters, and not hidden."""
     return not name.startswith(".") and all(map(is_text, name))

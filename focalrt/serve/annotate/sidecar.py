@@ -98,7 +98,7 @@ class Sidecar:
         document = parsed(content)
         if not is_own(document):
             raise AnnotationError("written by another program")
-        objects = from_document(document, self.photo.name, self.height, self.width)
+        objects, _ = from_document(document, self.photo.name, self.height, self.width)
         told = document[EXTRA].get("id_map")
         told = told if isinstance(told, dict) else {}
         return Seen(digest(content), objects, str(told.get("sha256", "")), str(told.get("before", "")))

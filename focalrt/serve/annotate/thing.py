@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ArgumentValueError
-from ...geometry import Box
+from ...geometry import Box, Click
 from ...merge import Regions
 from ...model import Model
-from ...pipeline import Click
 from ...runs import Runs
 from ...session import Result, Session
 from .annotations import Annotation

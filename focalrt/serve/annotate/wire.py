@@ -82,10 +82,11 @@ def described(thing: Thing) -> dict[str, Any]:
 
 def change(thing: Thing, inverted: Runs, result: Result | None = None) -> dict[str, Any]:
     """The page's Change: the inverted pixels, not the mask. result: of a click; other steps have none."""
-    told: Mapping[str, Any] = {"outcome": None, "target": None, "focus": None, "milliseconds": {}}
+    told: Mapping[str, Any] = {"outcome": None, "obeyed": None, "target": None, "focus": None, "milliseconds": {}}
     if result is not None:
         told = {
             "outcome": result.outcome,
+            "obeyed": result.obeyed,
             "target": result.target,
             "focus": result.focus,
             "milliseconds": {step: round(spent, 3) for step, spent in result.milliseconds.items()},

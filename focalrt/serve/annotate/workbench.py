@@ -29,7 +29,8 @@ class Workbench:
         self._most_pixels = most_pixels
         self.errors: dict[str, str] = {}
         self._desks: OrderedDict[str, Desk] = OrderedDict()
-        self._opening = Lock()
+        self._table = Lock()  # of the desks
+        self._opening = Lock()  # photos decode one at a time, while those that are open are worked on
 
     @contextmanager
     def at(self, name: str) -> Iterator[Desk]:
@@ -46,11 +47,17 @@ class Workbench:
             desk.lock.release()
 
     def refresh(self, name: str) -> None:
-        """Takes in what another program wrote beside an image that is open. Raises OSError."""
-        with self._opening:
+        """Takes in what other programs did to an image that is open: another photo, or objects beside it.
+
+        Raises OSError.
+        """
+        with self._table:
             desk = self._desks.get(name)
-        if desk is not None and desk.changed_on_disk():
-            desk.save()
+            if desk is not None and desk.outdated() and desk.close():  # else masks of the old photo are to be saved yet
+                del self._desks[name]
+                return
+        if desk is not None:
+            desk.refresh()
 
     def close(self) -> list[str]:
         """Writes what is left to write; returns why some of it could not be."""
@@ -58,15 +65,30 @@ class Workbench:
 
     def _locked(self, name: str) -> Desk:
         while True:
-            with self._opening:
-                desk = self._desks.get(name) or self._open(name)
-                self._desks.move_to_end(name)
+            desk = self._used(name) or self._open(name)
             desk.lock.acquire()
             if not desk.closed:
                 return desk
             desk.lock.release()
 
+    def _used(self, name: str) -> Desk | None:
+        """The image, if it is open, as the one used last."""
+        with self._table:
+            if name in self._desks:
+                self._desks.move_to_end(name)
+            return self._desks.get(name)
+
     def _open(self, name: str) -> Desk:
+        with self._opening:
+            desk = self._used(name)  # another thread may just have opened it
+            if desk is None:
+                desk = self._read(name)
+                with self._table:
+                    self._desks[name] = desk
+                    self._make_room(desk)
+        return desk
+
+    def _read(self, name: str) -> Desk:
         photo = self.project.photo(name)
         try:
             desk = Desk(photo, self.project.folder, self.model)
@@ -74,8 +96,6 @@ class Workbench:
             self.errors[name] = str(error)
             raise
         self.errors.pop(name, None)
-        self._desks[name] = desk
-        self._make_room(desk)
         return desk
 
     def _make_room(self, wanted: Desk) -> None:

@@ -24,6 +24,12 @@ function send(step) {
   return wire.takeStep(image, item.id, action, { revision: item.revision, ...body });
 }
 
+/** What there is to say of a step that found no history, as after a restart of the server; undefined for any other. */
+function lacking(action, item) {
+  if (action === "undo" && !item.canUndo) return say.nothingToUndo;
+  if (action === "redo" && !item.canRedo) return say.nothingToRedo;
+}
+
 /** Events: "change" (something to show), "steps" (more or less to send), "say" (detail: a sentence), "photo" (another
  * photo is open), "answer" (detail: { action, since, milliseconds } of a step). */
 export class Editor extends EventTarget {
@@ -35,7 +41,8 @@ export class Editor extends EventTarget {
     this.items = [];
     this.current = null;
     this.pen = new Pen(this);
-    this.deleted = null; // the item whose deletion was the last thing done
+    this.deleted = []; // items whose deletions were the last things done
+    this.asked = null; // the name of the image that was asked for last, whether it opened or not
     this.steps = new Steps({
       send,
       answered: (step, answer) => this.answered(step, answer),
@@ -64,7 +71,7 @@ export class Editor extends EventTarget {
     const kept = Steps.kept(this.project.folder);
     const first = [kept?.image, asked, names[0]].find((name) => names.includes(name));
     if (first === undefined) return this.say(say.noImages(this.project.folder));
-    await this.open(first, kept?.image === first ? kept.steps : []);
+    await this.open(first, kept?.image === first ? kept : null);
   }
 
   get index() {
@@ -74,34 +81,55 @@ export class Editor extends EventTarget {
   /** Goes that many images on, around the ends. */
   async turn(by) {
     const { images } = this.project;
-    if (images.length < 2 || !this.image) return;
-    await this.open(images[(this.index + by + images.length) % images.length].name);
+    if (images.length < 2) return;
+    const place = images.findIndex(({ name }) => name === this.asked);
+    await this.open(images[(place + by + images.length) % images.length].name);
   }
 
-  async open(name, unsent = []) {
-    if (this.opening || this.steps.trouble) return;
-    this.opening = name;
+  /** Opens an image; of those that are asked for while one opens, the last is next. unsent: what a reload left. */
+  async open(name, unsent = null) {
+    if (this.steps.trouble) return;
+    this.asked = name;
+    if (this.opening) return;
     this.pen.up();
+    do {
+      this.opening = this.asked;
+      this.changed();
+      await this.load(this.opening, unsent);
+    } while (this.opening !== this.asked);
+    this.opening = null;
     this.changed();
+  }
+
+  async load(name, unsent) {
+    const listed = this.project.images.find((image) => image.name === name);
     try {
       await this.steps.idle();
       const [opened, photo] = await Promise.all([wire.open(name), Photo.load(name)]);
       const alike = photo.width === opened.width && photo.height === opened.height;
       if (!alike) throw new Error(say.sizesDiffer(opened, photo));
-      this.photo?.close();
-      Object.assign(this, { photo, image: opened, items: [], current: null, deleted: null });
-      this.steps.place = { folder: this.project.folder, image: name };
-      this.adopt(opened.objects);
-      this.current = this.items[0] ?? null;
-      this.dispatchEvent(new Event("photo"));
-      if (opened.notices?.length) this.say(say.trouble(opened.notices.join(" ")));
-      resume(this, unsent);
+      delete listed.error;
+      this.show(opened, photo);
+      if (unsent) resume(this, unsent);
     } catch (error) {
+      if (!(error instanceof wire.Unreachable)) listed.error = error.message;
       this.say(say.trouble(error.message));
-    } finally {
-      this.opening = null;
-      this.changed();
     }
+  }
+
+  show(opened, photo) {
+    this.photo?.close();
+    Object.assign(this, { photo, image: opened, items: [], current: null, deleted: [] });
+    this.steps.place = { folder: this.project.folder, image: opened.name };
+    this.adopt(opened.objects);
+    this.current = this.items[0] ?? null;
+    this.dispatchEvent(new Event("photo"));
+    this.tell(opened.notices);
+  }
+
+  /** What the server has to say of an image. */
+  tell(notices) {
+    if (notices?.length) this.say(say.trouble(notices.join(" ")));
   }
 
   /** Takes the objects as the server lists them; those that the page knows stay the same items. */
@@ -124,13 +152,16 @@ export class Editor extends EventTarget {
     this.pen.redraw(item);
   }
 
-  /** Asks the server again: another tab may have been at work. */
+  /** Asks the server again: another tab, or another program, may have been at work. */
   async refresh() {
     if (!this.image || this.opening || this.steps.waiting.length) return;
-    const { name } = this.image;
-    const opened = await wire.open(name).catch(() => null);
-    if (!opened || this.image.name !== name || this.steps.waiting.length) return;
+    const { image, steps: { count } } = this;
+    const opened = await wire.open(image.name).catch(() => null);
+    if (!opened || this.image !== image || this.opening || this.steps.count !== count) return; // overtaken
+    if (opened.photo !== image.photo) return this.open(image.name); // the photo is another
+    this.image = opened;
     this.adopt(opened.objects);
+    if (String(opened.notices) !== String(image.notices)) this.tell(opened.notices);
     this.changed();
   }
 
@@ -139,9 +170,11 @@ export class Editor extends EventTarget {
     await this.steps.idle();
     const before = this.items.length;
     try {
-      this.adopt((await wire.importFile(this.image.name, file)).objects);
+      const { objects, notices } = await wire.importFile(this.image.name, file);
+      this.adopt(objects);
       this.select(this.items[before] ?? this.current);
       this.say(say.imported(file.name, this.items.length - before));
+      this.tell(notices);
     } catch (error) {
       this.say(say.trouble(error.message));
     }
@@ -189,7 +222,7 @@ export class Editor extends EventTarget {
     this.items = this.items.filter((other) => other !== item);
     if (this.current === item) this.current = this.items.at(-1) ?? null;
     this.do(item, "delete");
-    this.deleted = item;
+    this.deleted.push(item);
     this.say(say.deleted(item, () => this.undo()));
   }
 
@@ -221,8 +254,8 @@ export class Editor extends EventTarget {
   }
 
   undo() {
-    if (this.deleted) {
-      const item = this.deleted;
+    const item = this.deleted.pop();
+    if (item) {
       this.items.push(item);
       this.select(item);
       this.do(item, "restore");
@@ -240,7 +273,7 @@ export class Editor extends EventTarget {
   }
 
   get canUndo() {
-    return Boolean(this.deleted || (this.current && (this.current.canUndo || this.steps.of(this.current).length)));
+    return Boolean(this.deleted.length || (this.current && (this.current.canUndo || this.steps.of(this.current).length)));
   }
 
   get canRedo() {
@@ -257,7 +290,7 @@ export class Editor extends EventTarget {
   // ---------------------------------------------------------------- to the server and back
 
   do(item, action, body, drawn) {
-    this.deleted = null;
+    if (action !== "delete" && action !== "restore") this.deleted = [];
     this.steps.add({ image: this.image.name, item, action, body, drawn, since: performance.now() });
   }
 
@@ -272,8 +305,9 @@ export class Editor extends EventTarget {
     if (drawn) item.flip(drawn);
     if (action === "create" || action === "restore") this.renew(item, answer);
     else if (action !== "change" && action !== "delete") {
+      const outcome = lacking(action, item) ?? say.outcome(action, answer, item);
       item.change(answer);
-      this.say(say.outcome(action, answer, item));
+      this.say(outcome);
       this.dispatchEvent(new CustomEvent("answer", { detail: { action, since, milliseconds: answer.milliseconds } }));
       const settled = !this.steps.of(item).length && this.pen.item !== item;
       if (settled && item.mask.area !== answer.area) await this.reread();

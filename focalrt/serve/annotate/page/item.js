@@ -1,6 +1,6 @@
 // One object of the image, as the server knows it and with the strokes that the server has not answered yet.
 
-import { Rows } from "./rows.js";
+import { Rows, XOR } from "./rows.js";
 import { Shape } from "./shape.js";
 
 export class Item {
@@ -19,13 +19,16 @@ export class Item {
     this.name = object.name;
     this.colour = object.colour;
     this.shape = new Shape(Rows.fromRuns(object.runs));
+    this.answered = Rows.fromRuns(object.runs); // the mask without the strokes that the server has not answered
     if (object.revision !== this.revision) this.boxes = {}; // target and focus box of the last click
     this.take(object);
   }
 
   /** Takes what a step changed. */
   change(change) {
-    this.flip(Rows.fromRuns(change.changed));
+    const changed = Rows.fromRuns(change.changed);
+    this.flip(changed);
+    this.answered.merge(changed, XOR);
     this.boxes = { target: change.target, focus: change.focus };
     this.take(change);
   }
@@ -33,6 +36,11 @@ export class Item {
   take({ revision, withheld, clicks, can_undo: canUndo, can_redo: canRedo, area }) {
     Object.assign(this, { revision, clicks, canUndo, canRedo, area });
     this.withheld = withheld.map((runs) => new Shape(Rows.fromRuns(runs)));
+  }
+
+  /** What the server answered last, by which a page that is loaded again tells whether the object is still the same. */
+  get known() {
+    return { revision: this.revision, clicks: this.clicks, runs: this.answered.toRuns() };
   }
 
   get mask() {

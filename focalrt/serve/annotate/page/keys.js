@@ -60,9 +60,15 @@ export function keyTable({ editor, stage, settings, crosshair, page }) {
   ];
 }
 
+/** A key in lower case; of a keyboard for another script than Latin, the letter that a Latin one has there. */
+function letterOf({ key, code }) {
+  const [, letter] = /^Key([A-Z])$/.exec(code) ?? [];
+  return (letter && !/[\x20-\x7e]|\p{Script=Latin}/u.test(key) ? letter : key).toLowerCase();
+}
+
 /** A key as the table names it: "ctrl+shift+z", "?", "arrowup". Command counts as Ctrl. */
 export function keyName(event) {
-  const key = event.key.toLowerCase();
+  const key = letterOf(event);
   const typed = key.length === 1 && !/[a-z]/.test(key); // a sign, however this keyboard makes it
   const made = event.getModifierState("AltGraph");
   const parts = [];
@@ -71,6 +77,8 @@ export function keyName(event) {
   if (event.shiftKey && !typed) parts.push("shift");
   return [...parts, key].join("+");
 }
+
+const ONCE = new Set(["delete", "enter", "shift+enter", "alt+enter", "n", "a", "b", "?"]); // however long they are held
 
 export class Keyboard {
   constructor(table, { stage, mouse }) {
@@ -93,13 +101,14 @@ export class Keyboard {
     const act = this.acts.get(key);
     if (!act || (key.endsWith("enter") && isControl(event.target)) || isMoved(event.target, key)) return;
     event.preventDefault();
+    if (event.repeat && ONCE.has(key)) return;
     if (key.includes("arrow")) this.stage.element.focus({ preventScroll: true });
     act(key);
   }
 
   up(event) {
     if (event.key === " ") this.mouse.hold(false);
-    if (event.key.toLowerCase() === "h") this.stage.hide(false);
+    if (letterOf(event) === "h") this.stage.hide(false);
   }
 
   /** A control that a pointer pressed gives space and Enter back to the photo. */

@@ -35,6 +35,7 @@ export class ObjectList {
     part("colour").addEventListener("change", (event) => this.editor.recolour(item, event.target.value));
     part("name").addEventListener("blur", () => this.renamed(item, true));
     part("name").addEventListener("keydown", (event) => {
+      if (event.isComposing) return; // the key is for the input method
       if (event.key === "Enter" || event.key === "Escape") this.renamed(item, event.key === "Enter");
     });
     return row;

@@ -1,7 +1,10 @@
 // What becomes of steps that were not answered as expected: after a reload, a restart of the server, or another tab.
 
-import { Rows, XOR } from "./rows.js";
+import { Item } from "./item.js";
+import { MINUS, OR, Rows } from "./rows.js";
 import * as say from "./sentences.js";
+
+const FREE = new Set(["create", "change", "delete", "restore"]); // steps that the state of the mask is nothing to
 
 /** The server has a step's object in another state than the page. Where its pixels are the same, as after a restart of
  * the server, or where the step itself was taken and its answer lost, all goes on; otherwise the other tab comes first.
@@ -9,8 +12,10 @@ import * as say from "./sentences.js";
 export async function overtaken(editor, step, object) {
   const { steps } = editor;
   const { item } = step;
-  const done = Boolean(step.tried) && landed(step, item, object);
-  const again = !done && !step.again && answeredMask(editor, step).equals(Rows.fromRuns(object.runs));
+  const now = new Item(object);
+  now.adopt(object);
+  const done = Boolean(step.tried) && landed(step, item, now);
+  const again = !done && !step.again && item.answered.equals(now.answered);
   if (again) steps.repeat(step);
   else if (!done) steps.drop(item);
   editor.renew(item, object);
@@ -19,34 +24,37 @@ export async function overtaken(editor, step, object) {
   editor.say(say.anotherTab(item));
 }
 
-/** The pixels of a step's item before every stroke that the server has not answered. */
-function answeredMask({ steps, pen }, step) {
-  const { item, drawn } = step;
-  const mask = new Rows();
-  for (const rows of [item.mask, drawn, ...steps.of(item).map((later) => later.drawn)]) {
-    if (rows) mask.merge(rows, XOR);
-  }
-  if (pen.item === item) mask.merge(pen.drawn, XOR);
-  return mask;
-}
-
-/** Whether a newer state of an object is what a step makes of the item, as far as one can tell. */
-function landed({ action, body }, item, object) {
-  if (action !== "click") return true;
-  return String(object.clicks) === String([...item.clicks, [body.x, body.y, body.positive]]);
+/** Whether a newer state of an object is what a step made of the older one, as far as one can tell. A server that was
+ * started again has the pixels of the older one, and neither clicks nor history.
+ */
+function landed({ action, body }, before, now) {
+  if (action === "click") return String(now.clicks) === String([...before.clicks, [body.x, body.y, body.positive]]);
+  if (action === "undo") return now.canRedo;
+  if (action !== "paint") return now.canUndo;
+  const painted = Rows.fromRuns(before.answered.toRuns());
+  painted.merge(Rows.fromRuns(body.runs), body.erase ? MINUS : OR);
+  return painted.equals(now.answered);
 }
 
 /** Takes up the steps that a reload left unsent, unless another tab was at work on their object. */
-export function resume(editor, unsent) {
-  const met = new Map(); // item -> whether its steps still hold
-  for (const { object, revision, clicks, action, body } of unsent) {
+export function resume(editor, { steps, known }) {
+  const holds = new Map(); // item -> whether its steps still hold
+  for (const { object, action, body } of steps) {
     const item = action === "create" ? revive(editor, object, body) : find(editor.items, object);
     if (!item) continue;
-    const stale = !met.has(item) && action !== "create" && item.revision !== revision;
-    if (!met.has(item)) met.set(item, !stale || landed({ action, body }, { clicks }, item));
-    if (!stale && met.get(item)) retake(editor, item, action, body);
+    const outcome = FREE.has(action) || holds.has(item) ? "waits" : fate({ action, body }, known[object], item);
+    if (!FREE.has(action) && !holds.has(item)) holds.set(item, outcome !== "lost");
+    if (outcome === "waits" && (holds.get(item) ?? true)) retake(editor, item, action, body);
   }
-  for (const [item, holds] of met) if (!holds) editor.say(say.anotherTab(item));
+  for (const [item, holding] of holds) if (!holding) editor.say(say.anotherTab(item));
+}
+
+/** What became of the first step that was left unsent: it "waits" to be sent, has "landed", or is "lost". */
+function fate(step, { revision, clicks, runs }, now) {
+  if (now.revision === revision) return "waits";
+  const before = { clicks, answered: Rows.fromRuns(runs) };
+  if (landed(step, before, now)) return "landed";
+  return before.answered.equals(now.answered) ? "waits" : "lost";
 }
 
 function retake(editor, item, action, body) {

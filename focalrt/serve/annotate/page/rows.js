@@ -40,12 +40,12 @@ export class Rows {
   }
 
   toRuns() {
-    return this.numbers().flatMap((y) => {
+    const runs = [];
+    for (const y of this.numbers()) {
       const row = this.rows.get(y);
-      const runs = [];
       for (let k = 0; k < row.length; k += 2) runs.push(y, row[k], row[k + 1]);
-      return runs;
-    });
+    }
+    return runs;
   }
 
   /** The numbers of the rows that hold a pixel, in order. */

@@ -43,5 +43,6 @@ export function outcome(action, change, item) {
     return sentence(`The network did not follow this click; nothing changed.${more}`, { trouble: true });
   }
   if (change.outcome === "unchanged") return sentence(`The network agrees with the mask here; nothing changed.${more}`);
-  return sentence(`${item.name}: ${count(change.area, "pixel")}.${more}`);
+  const against = change.obeyed ? "" : ", but not as this click says";
+  return sentence(`${item.name}: ${count(change.area, "pixel")}${against}.${more}`, { trouble: !change.obeyed });
 }

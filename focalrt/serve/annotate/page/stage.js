@@ -14,6 +14,16 @@ export class Stage extends EventTarget {
     this.stale = { photo: false, overlay: false };
     new ResizeObserver(() => this.resize()).observe(element);
     this.resize();
+    this.watchRatio();
+  }
+
+  /** Follows the window to a screen of another density, where the stage's size in CSS pixels stays. */
+  watchRatio() {
+    const there = () => {
+      this.resize();
+      this.watchRatio();
+    };
+    matchMedia(`(resolution: ${this.ratio}dppx)`).addEventListener("change", there, { once: true });
   }
 
   get ratio() {

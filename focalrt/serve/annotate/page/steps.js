@@ -12,6 +12,7 @@ export class Steps {
   constructor({ send, answered, refused, changed }) {
     Object.assign(this, { send, answered, refused, changed });
     this.waiting = [];
+    this.count = 0; // of all steps so far
     this.trouble = null; // the Unreachable error while the server is silent
     this.place = null; // { folder, image } that the steps belong to
     this.running = null;
@@ -19,6 +20,7 @@ export class Steps {
 
   add(step) {
     this.waiting.push(step);
+    this.count++;
     this.keep();
     this.changed();
     this.running ??= this.run();
@@ -76,17 +78,17 @@ export class Steps {
   /** Writes the steps where a reload of this tab finds them. */
   keep() {
     if (!this.waiting.length) return sessionStorage.removeItem(KEPT);
-    const steps = this.waiting.map(({ item, action, body }) => ({
-      object: item.id ?? item.key, revision: item.revision, clicks: item.clicks, action, body,
-    }));
+    const nameOf = ({ id, key }) => id ?? key;
+    const steps = this.waiting.map(({ item, action, body }) => ({ object: nameOf(item), action, body }));
+    const known = Object.fromEntries(this.waiting.map(({ item }) => [nameOf(item), item.known]));
     try {
-      sessionStorage.setItem(KEPT, JSON.stringify({ ...this.place, steps }));
+      sessionStorage.setItem(KEPT, JSON.stringify({ ...this.place, steps, known }));
     } catch {
       // Storage is full: the steps live on in this page, which asks before it is closed.
     }
   }
 
-  /** What a reload left unsent in this folder: { image, steps }, or null. */
+  /** What a reload left unsent in this folder: { image, steps, known }, or null; known: of each object, `Item.known`. */
   static kept(folder) {
     const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
     return kept?.folder === folder ? kept : null;

@@ -31,9 +31,9 @@ export class Touch {
   }
 
   press() {
+    if (this.settings.paints) return; // a finger may rest before its stroke
     const at = this.start;
     this.neverTap();
-    if (this.settings.paints) return;
     navigator.vibrate?.(10);
     this.actions.click(at, true);
   }

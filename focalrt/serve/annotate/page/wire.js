@@ -16,6 +16,7 @@ export class Refused extends Error {
 }
 
 const BYTES = "application/octet-stream";
+const MOST_TEXT = 1 << 20; // bytes of a body that is no upload, for the server; long strokes have more
 const AGAIN = new Set([408, 429, 502, 503, 504]);
 const LOCKED = new Set([401, 403]);
 
@@ -24,7 +25,7 @@ async function call(method, path, body) {
   if (body instanceof Blob) request.body = body;
   else if (body !== undefined) {
     request.body = JSON.stringify(body);
-    request.headers["Content-Type"] = "application/json";
+    request.headers["Content-Type"] = request.body.length > MOST_TEXT ? BYTES : "application/json";
   }
   let response;
   try {

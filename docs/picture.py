@@ -14,7 +14,7 @@ from focalrt.overlay import draw
 HERE = Path(__file__).parent
 PHOTO = HERE / "photos" / "astronaut.jpg"
 FIRST = [(220, 110, True)]
-CORRECTION = (220, 230, False)
+CORRECTION = (190, 205, False)
 
 
 def main():

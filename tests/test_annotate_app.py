@@ -665,7 +665,7 @@ def test_only_the_page_gets_in(guarded):
     opened = "/api/images/a.jpg/open"
     assert guarded.post(opened).status_code == 401
     assert guarded.get("/?token=wrong").status_code == 401
-    assert guarded.get(f"/?token={TOKEN}").status_code == 200
+    assert guarded.get(f"/?token={TOKEN}").status_code == 303
     own = {"origin": "http://127.0.0.1:8000"}
     assert guarded.post(opened, headers=own).status_code == 200
     assert guarded.get("/").status_code == 200

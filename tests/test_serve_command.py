@@ -42,7 +42,7 @@ def test_it_prints_an_address_that_works_and_ends_when_interrupted(desk):
         assert status(port, token=token) == 200
         assert status(port) == 401
         assert status(port, "/health") == 200
-        assert status(port, f"/?token={token}") == 200
+        assert status(port, f"/?token={token}") == 303
         assert status(port, token=token, host="evil.example") == 421
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0

@@ -7,9 +7,9 @@ What is checked of a request, in this order:
 1. ``Host`` is one of ``hosts``, whatever the port: a name that a foreign page points at this machine gets nowhere.
 2. ``Origin``, where there is one, is this service; ``null`` is not.
 3. The token: as ``Authorization: Bearer TOKEN`` (programs), or in a cookie (browsers). A browser gets the cookie by
-   opening any page with ``?token=TOKEN`` once, and is sent on to the same address without it: by a page, for after a
-   link on a page of another origin, a redirect would be that page's request and come without the cookie. Browsers send
-   a cookie to every port of a host; so with the cookie, a request that changes something must tell its origin, too.
+   opening any page with ``?token=TOKEN`` once, and is sent on to the same address without it; after a link on a page of
+   another origin by a page, for a redirect would be that page's request and come without the cookie. Browsers send a
+   cookie to every port of a host; so with the cookie, a request that changes something must tell its origin, too.
 4. The body: uploads (multipart, image) have at most ``most_bytes``, others 1 MiB, counted as they come, whatever
    ``Content-Length`` says; all bodies under way together have at most four times ``most_bytes``.
 
@@ -144,13 +144,19 @@ class Guard:
         """Whether it is the token; takes as long for one wrong guess as for another."""
         return compare_digest(shown.encode(), self._token.encode())
 
-    def _welcome(self, request: HTTPConnection) -> Onward:
-        """The answer to the right token in an address: a cookie, and the way to the same address without the token."""
+    def _welcome(self, request: HTTPConnection) -> Refusal:
+        """The answer to the right token in an address: a cookie, and the way to the same address without the token.
+
+        A redirect keeps what follows "#"; after a link on a page of another origin it has to be a page of our own.
+        """
         rest = urlencode([(name, value) for name, value in request.query_params.multi_items() if name != "token"])
         path = "/" + quote(request.scope["path"].lstrip("/"))  # two slashes would lead to another host
         attributes = "HttpOnly; SameSite=Strict; Path=/" + ("; Secure" if request.scope["scheme"] == "https" else "")
         cookie = f"{cookie_name(request)}={self._token}; {attributes}"
-        return Onward(f"{path}?{rest}" if rest else path, {"Set-Cookie": cookie})
+        address = f"{path}?{rest}" if rest else path
+        if comes_from_elsewhere(request):
+            return Onward(address, {"Set-Cookie": cookie})
+        return Refusal(303, "the token is in a cookie now", {"Location": address, "Set-Cookie": cookie})
 
     def _check_length(self, request: HTTPConnection) -> int:
         """Refuses a Content-Length beyond what the body may have; returns that."""
@@ -190,9 +196,14 @@ def check_origin(request: HTTPConnection) -> None:
         raise Refusal(403, f"Origin {origin[:80]!r} is not this service; pages of other origins may not use it")
 
 
+def comes_from_elsewhere(request: HTTPConnection) -> bool:
+    """Whether a browser says that a page of another origin began this."""
+    return request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
+
+
 def check_own_page(request: HTTPConnection) -> None:
     """Of requests with the cookie, refuses those that a page of another origin may have caused."""
-    if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+    if comes_from_elsewhere(request):
         raise Refusal(403, "a page of another origin asked for this; only the service's own pages may")
     if request.scope["method"] not in READING and "origin" not in request.headers:
         raise Refusal(403, "no Origin: with the cookie, only the service's own pages may change something")

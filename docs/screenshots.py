@@ -17,7 +17,8 @@ from playwright.sync_api import sync_playwright
 HERE = Path(__file__).parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SIZE = {"width": 1440, "height": 900}
-CUP = [(310, 110, True), (310, 240, True), *((x, y, False) for x, y in ((300, 330), (230, 330), (425, 180), (435, 265)))]
+OFF = ((300, 330), (230, 330), (425, 180), (435, 265))
+CUP = [(310, 110, True), (310, 240, True), *((x, y, False) for x, y in OFF)]
 SHOTS = {
     "light": ("coffee.jpg", [("Cup", CUP)]),
     "dark": ("astronaut.jpg", [("Head", [(220, 110, True), (220, 230, False)])]),

@@ -124,13 +124,17 @@ class Tab:
         self.idle()
 
     def stroke(self, *places):
-        """A stroke through pixels of the photo."""
+        """A stroke through pixels of the photo; returns when it is answered."""
+        self.draw(*places)
+        self.idle()
+
+    def draw(self, *places):
+        """A stroke whose answer may have to be waited for."""
         self.page.mouse.move(*self.place(*places[0]))
         self.page.mouse.down()
         for place in places[1:]:
             self.page.mouse.move(*self.place(*place), steps=5)
         self.page.mouse.up()
-        self.idle()
 
     def touch(self, kind, *places):
         """Fingers on the screen: ``Start``, ``Move`` or ``End``."""

@@ -564,15 +564,6 @@ def test_a_killed_server_loses_nothing(browser, tmp_path):
     tab.page.context.close()
 
 
-def draw(tab, *places):
-    """A stroke that may have to wait for its answer."""
-    tab.page.mouse.move(*tab.place(*places[0]))
-    tab.page.mouse.down()
-    for place in places[1:]:
-        tab.page.mouse.move(*tab.place(*place), steps=5)
-    tab.page.mouse.up()
-
-
 @pytest.mark.parametrize("first", ["click", "stroke"])
 def test_clicks_and_strokes_wait_out_a_restart_and_a_reload(browser, tmp_path, model, first):
     shutil.copy(PHOTOS / "chelsea.jpg", tmp_path / "cat.jpg")
@@ -586,7 +577,7 @@ def test_clicks_and_strokes_wait_out_a_restart_and_a_reload(browser, tmp_path, m
             if kind == "click":
                 tab.page.mouse.click(*tab.place(330, 210))
             else:
-                draw(tab, (40, 250), (120, 270))
+                tab.draw((40, 250), (120, 270))
         tab.until("document.querySelector('#notice').textContent.includes('kept here')")
     with annotating(tmp_path, urlsplit(address).port):
         tab.reload()
@@ -620,7 +611,7 @@ def test_a_stroke_and_an_undo_wait_out_a_restart(browser, tmp_path):
         process.wait()
         tab.steps.clear()
         tab.page.keyboard.press("p")
-        draw(tab, (40, 250), (120, 270))
+        tab.draw((40, 250), (120, 270))
         tab.until("document.querySelector('#notice').textContent.includes('1 step')")
     with annotating(tmp_path, urlsplit(address).port):
         tab.idle()
@@ -647,7 +638,7 @@ def test_a_step_whose_answer_is_lost_is_done_once(tab, action):
     tab.page.context.route(f"**/{action}", lose, times=1)
     if action == "paint":
         tab.page.keyboard.press("p")
-        draw(tab, (40, 250), (120, 270))
+        tab.draw((40, 250), (120, 270))
     elif action == "reset":
         tab.page.locator("#reset").click()
     else:

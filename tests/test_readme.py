@@ -103,3 +103,16 @@ def test_a_click_allocates_the_same_in_a_larger_image(given):
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
     assert peaks[1] < 8e6
+
+
+@pytest.mark.parametrize(("name", "page"), [("SPEC", "docs/spec.md"), ("REFERENCE", "docs/reference.md")])
+def test_sections_that_code_names_exist(name, page):
+    sections = set(re.findall(r"^## (\d+)\.", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE))
+    named = set()
+    for folder in ("focalrt", "tests", "bench", "weights/train"):
+        for path in (ROOT / folder).rglob("*.py"):
+            text = re.sub(r"\s+", " ", path.read_text(encoding="utf-8"))
+            for first in re.findall(rf"{name} sections? ([\d, and to]+)", text):
+                named |= set(re.findall(r"\d+", first))
+    assert named
+    assert named <= sections

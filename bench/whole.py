@@ -19,7 +19,7 @@ from variants import PUBLISHED, parameters_of
 from focalrt import Model
 from focalrt.graphs.folder import write_model
 from focalrt.imagefile import read_image
-from focalrt.networks import Networks
+from focalrt.networks import FocalClickNetworks
 
 PHOTO = Path(__file__).resolve().parents[1] / "docs" / "photos" / "coffee.jpg"
 SIZES = {"0.4 MP": (854, 480), "12 MP": (4000, 3000), "50 MP": (8300, 6000)}
@@ -34,7 +34,7 @@ def ellipse(height, width, across, down, at=(0.5, 0.5)):
     return (1 - x**2 - y**2).astype(np.float32)
 
 
-class Answered(Networks):
+class Answered(FocalClickNetworks):
     """Networks that run, and an ellipse in place of what they say."""
 
     def segment(self, image, maps):

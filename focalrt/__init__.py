@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from . import masks as masks
     from .conversion import convert
+    from .description import Description
     from .errors import (
         AnnotationError,
         ArgumentTypeError,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
         ParameterError,
     )
     from .geometry import Box, Click
-    from .merge import Region, Regions
+    from .merge import Outcome, Policy, Region, Regions
     from .model import Model, load, segment
     from .runs import Runs
     from .session import Result, Session, Step
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "conversion": ("convert",),
+    "description": ("Description",),
     "errors": (
         "AnnotationError",
         "ArgumentTypeError",
@@ -64,7 +66,7 @@ _HOMES = {
         "ParameterError",
     ),
     "geometry": ("Box", "Click"),
-    "merge": ("Region", "Regions"),
+    "merge": ("Outcome", "Policy", "Region", "Regions"),
     "model": ("Model", "load", "segment"),
     "runs": ("Runs",),
     "session": ("Result", "Session", "Step"),
@@ -81,6 +83,7 @@ __all__ = [
     "CheckpointError",
     "Click",
     "DatasetError",
+    "Description",
     "EvaluationError",
     "FocalrtError",
     "ImageFileError",
@@ -92,7 +95,9 @@ __all__ = [
     "ModelNotFoundError",
     "NoCounterpartError",
     "NoImageError",
+    "Outcome",
     "ParameterError",
+    "Policy",
     "Region",
     "Regions",
     "Result",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from math import inf, isfinite
 from numbers import Integral, Real
@@ -48,6 +49,12 @@ def told(value: Any) -> str:
         return f"an array of {value.dtype}, shape {value.shape}"
     text = BRIEF.repr(value)
     return f"{type(value).__name__} {text if len(text) <= SHOWN else text[: SHOWN - 3] + '...'}"
+
+
+def check_path(value: Any, argument: str, expected: str) -> None:
+    """Raises ArgumentTypeError for what is no text and no path. expected: what it should name, in words."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise ArgumentTypeError(f"{argument}: expected {expected}, a string or Path; got {told(value)}")
 
 
 def check_image(image: Any) -> NDArray[np.uint8]:
@@ -196,7 +203,7 @@ def check_box(box: Any, height: int, width: int) -> Box:
     edges = check_edges(box, "box")
     if not (0 <= edges.x0 < edges.x1 <= width and 0 <= edges.y0 < edges.y1 <= height):
         raise ArgumentValueError(
-            f"box: expected 0 <= x0 < x1 <= {width} and 0 <= y0 < y1 <= {height}; got {tuple(edges)}"
+            f"box: expected 0 <= x0 < x1 <= {width} and 0 <= y0 < y1 <= {height}; got {told(tuple(edges))}"
         )
     return edges
 
@@ -221,5 +228,5 @@ def check_threads(threads: Any) -> int | None:
         raise ArgumentTypeError(f"threads: expected an integer, or None; got {told(threads)}")
     count = int(threads)
     if not 1 <= count <= 1024:
-        raise ArgumentValueError(f"threads: expected at least 1 and at most 1024; got {count}")
+        raise ArgumentValueError(f"threads: expected at least 1 and at most 1024; got {told(count)}")
     return count

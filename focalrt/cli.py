@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Sequence
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
     from .session import Result, Session
 
 NEGATIVE, OPTION = re.compile(r"-\.?[0-9]"), re.compile(r"--[a-z-]+")
-LOSSY = (".jpg", ".jpeg", ".jpe", ".webp", ".avif", ".jp2")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
+    let_any_name_be_printed()
     arguments = parser().parse_args(joined(sys.argv[1:] if argv is None else argv))
     try:
         status: int = arguments.command(arguments)
@@ -41,6 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"focalrt: {error}", file=sys.stderr)
         return 1
     return status
+
+
+def let_any_name_be_printed() -> None:
+    r"""What an encoding lacks, a byte of a file's name that is no text for instance, comes out as ``\udce9``.
+
+    So it always does on stderr; stdout would raise, once the work is done.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def joined(words: Sequence[str]) -> list[str]:
@@ -147,14 +157,17 @@ def load_model(arguments: argparse.Namespace) -> Any:
 
 def run_segment(arguments: argparse.Namespace) -> int:
     """``focalrt segment``."""
-    from .imagefile import check_destination, read_image, read_mask, write_image
+    from .imagefile import LOSSLESS, check_destination, read_image, read_mask, write_image
     from .overlay import draw
 
     out = Path(arguments.out or f"{Path(arguments.photo).stem}.mask.png")
-    if out.suffix.lower() in LOSSY:
-        raise ArgumentValueError(f"--out: {out.suffix} would blur the edge of the mask; take .png")
     for path in filter(None, (out, arguments.overlay)):
         check_destination(path)
+    if out.suffix.lower() not in LOSSLESS:
+        raise ArgumentValueError(
+            f"--out: expected a name that ends in {', '.join(LOSSLESS)}; got {out.suffix}, which would blur the edge "
+            "of the mask: take .png"
+        )
     image = read_image(arguments.photo)
     mask = read_mask(arguments.mask) if arguments.mask else None
     session = load_model(arguments).session(image, mask, merge=arguments.merge)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from .checkpoint import read_checkpoint
-from .checks import check_number
+from .checks import BRIEF, check_number, check_path
 from .description import REFINER, SEGMENTOR, assert_fields
 from .errors import ArgumentValueError
 from .extras import imported
@@ -43,6 +43,8 @@ def convert(
     edges a little. progress: is told each step, in a few words.
     Raises OSError, CheckpointError, ParameterError, MissingExtraError, ArgumentTypeError, ArgumentValueError.
     """
+    check_path(checkpoint, "checkpoint", "a file's path")
+    check_path(folder, "folder", "a folder's path")
     say = progress or silence
     imported("onnx", "converting a checkpoint", "convert")
     from .graphs.folder import check_place, write_model
@@ -92,7 +94,8 @@ def check_fields(variant: str, radius: float, trained: str, licence: str) -> Non
     try:
         assert_fields(describe(variant, digests, radius=radius, trained=trained, licence=licence))
     except ValueError as error:
-        raise ArgumentValueError(f"{error}; got radius {radius!r}, licence {licence!r}") from error
+        came = f"radius {BRIEF.repr(radius)}, licence {BRIEF.repr(licence)}"
+        raise ArgumentValueError(f"{error}; got {came}") from error
 
 
 def silence(step: str) -> None:
@@ -111,6 +114,7 @@ def costs(checkpoint: str | os.PathLike[str], variant: str | None = None) -> str
     Millions of multiply-adds and thousands of parameters, stage by stage; then what each exact shortcut saves (SPEC
     section 8). Raises as :func:`convert`.
     """
+    check_path(checkpoint, "checkpoint", "a file's path")
     imported("onnx", "converting a checkpoint", "convert")
     from .graphs.report import tables
 

@@ -18,7 +18,7 @@ A model of RITM has neither ``refiner.onnx`` nor ``refiner_radius``.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,14 +46,17 @@ METHODS = {
 
 @dataclass(frozen=True)
 class Description:
-    """The content of a ``model.json``; the module tells its fields. Without a Refiner, ``refiner_radius`` is 0."""
+    """The content of a ``model.json``; the module tells its fields. Without a Refiner, ``refiner_radius`` is 0.
+
+    ``threshold`` is the file's; :attr:`focalrt.Model.threshold` is that of a model in memory.
+    """
 
     variant: str
     side: int
     radius: float
     refiner_radius: float
     threshold: float
-    sha256: dict[str, str]
+    sha256: dict[str, str] = field(hash=False)
     trained: str
     licence: str
     method: str = FOCALCLICK
@@ -78,7 +81,7 @@ def read_description(folder: Path) -> Description:
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{str(path)!r} does not describe a model: {error}") from error
     method = fields.get("method", FOCALCLICK)
-    radii = {"refiner_radius": 0.0} | {name: fields[name] for name in METHODS[method].radii}
+    radii: dict[str, Any] = {"refiner_radius": 0.0} | {name: float(fields[name]) for name in METHODS[method].radii}
     others = {name: fields[name] for name in ("variant", "side", "threshold", "sha256", "trained", "licence")}
     return Description(**others, **radii, method=method)
 

@@ -91,8 +91,8 @@ def expand(edges: tuple[float, float, float, float], ratio: float, least: float,
     return box.clip(within)
 
 
-def to_grid(x: float, y: float, box: Box) -> tuple[float, float]:
-    """(row, column) on the 256 x 256 grid of an image position, as published: ``(r - r0) 256 / h``, which is not the
+def to_grid(x: float, y: float, box: Box, side: int = GRID) -> tuple[float, float]:
+    """(row, column) on the grid of an image position, as published: ``(r - r0) side / h``, which is not the
     align_corners map of the pixels; the networks are trained with it (SPEC section 4, step 2).
     """
-    return (y - box.y0) * GRID / box.height, (x - box.x0) * GRID / box.width
+    return (y - box.y0) * side / box.height, (x - box.x0) * side / box.width

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from .errors import ImageFileError
 
+LOSSLESS = (".png", ".tif", ".tiff", ".bmp")
+ENDINGS = (*LOSSLESS, ".jpg", ".jpeg", ".webp")  # of what is written; OpenCV has more, which lose pixels or are rare
+
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """A photo as RGB, uint8 (H, W, 3), upright by its EXIF orientation; grey, alpha and 16 bits are converted.
@@ -57,11 +60,24 @@ def decode(content: bytes, mode: int, name: str) -> NDArray[Any]:
 
 
 def check_destination(path: str | os.PathLike[str]) -> None:
-    """Raises what :func:`write_image` would, before there is anything to write: OSError, ImageFileError."""
+    """Raises what :func:`write_image` would, before there is anything to write: OSError, ImageFileError.
+
+    Not what the size decides: a JPEG takes up to 65500 rows or columns, a WebP 16383.
+    """
     target = Path(path)
     check_folder(target)
-    if not target.suffix or not cv2.haveImageWriter(target.name):
-        raise ImageFileError(f"{os.fspath(path)!r}: no image format has that ending; take .png")
+    ending_of(target)
+
+
+def ending_of(target: Path) -> str:
+    """Which of ``ENDINGS`` a file's name has, in any case. Raises ImageFileError.
+
+    OpenCV gets this and never the name: half a surrogate pair, which stands for a byte that is no text, crashes it.
+    """
+    ending = target.suffix.lower()
+    if ending not in ENDINGS:
+        raise ImageFileError(f"{str(target)!r}: expected a name that ends in {', '.join(ENDINGS)}; take .png")
+    return ending
 
 
 def check_folder(target: Path) -> None:
@@ -73,14 +89,28 @@ def check_folder(target: Path) -> None:
 def write_image(path: str | os.PathLike[str], pixels: NDArray[np.uint8]) -> None:
     """Writes grey (H, W) or RGB (H, W, 3) in the format that the file's name tells, whole or not at all.
 
-    Raises OSError where that cannot be done, ImageFileError for an unknown format.
+    Raises OSError where that cannot be done, ImageFileError for a name that ends in none of ``ENDINGS`` and for more
+    rows or columns than the format takes: 65500 of a JPEG, 16383 of a WebP.
     """
     check_destination(path)
     target = Path(path)
-    done, content = cv2.imencode(target.suffix, pixels if pixels.ndim == 2 else pixels[..., ::-1])
+    write_whole(target, encode(pixels, ending_of(target), repr(os.fspath(path))))
+
+
+def encode(pixels: NDArray[np.uint8], ending: str, name: str) -> bytes:
+    """An image file's content by OpenCV; ``name`` is for the message of an ImageFileError."""
+    try:
+        done, content = cv2.imencode(ending, pixels if pixels.ndim == 2 else pixels[..., ::-1])
+    except cv2.error:  # some versions raise where others return False
+        done = False
     if not done:
-        raise ImageFileError(f"{os.fspath(path)!r}: OpenCV could not write that format")
-    write_whole(target, content.tobytes())
+        height, width = pixels.shape[:2]
+        raise ImageFileError(
+            f"{name}: OpenCV cannot write {width} x {height} pixels as {ending} (JPEG takes sides of up to 65500, "
+            "WebP 16383); take .png"
+        )
+    encoded: bytes = content.tobytes()
+    return encoded
 
 
 def write_whole(target: Path, content: bytes) -> None:

@@ -70,7 +70,7 @@ class Regions(Sequence[Region]):
             return [self[k] for k in range(*index.indices(len(self)))]
         spans, first, areas, boxes = self._components()
         k = range(len(areas))[index]
-        return Region(int(areas[k]), Box(*boxes[k].tolist()), Runs(spans[first[k] : first[k + 1]].copy()))
+        return Region(int(areas[k]), Box(*boxes[k].tolist()), Runs(spans[first[k] : first[k + 1]]))
 
     def __iter__(self) -> Iterator[Region]:
         return (self[k] for k in range(len(self)))

@@ -14,7 +14,7 @@ from . import checks
 from .description import Description
 from .errors import ArgumentTypeError
 from .merge import Policy
-from .networks import Networks, Segmentor, load_networks
+from .networks import FocalClickNetworks, RitmNetwork, load_networks
 from .session import Result, Session
 from .zoo import find
 
@@ -25,14 +25,19 @@ class Model:
     A copy shares the networks; a pickle tells folder, threads and threshold, and loads them anew where it is read.
     """
 
-    def __init__(self, networks: Networks | Segmentor) -> None:
+    def __init__(self, networks: FocalClickNetworks | RitmNetwork) -> None:
         """Wraps loaded networks; :func:`load` is the usual way to a model."""
         self._networks = networks
 
     @property
     def description(self) -> Description:
-        """What ``model.json`` says: variant, sizes, radii, threshold, training, licence."""
+        """What ``model.json`` says: variant, sizes, radii, the file's threshold, training, licence."""
         return self._networks.description
+
+    @property
+    def threshold(self) -> float:
+        """The probability above which a pixel is object: the file's, or that of :meth:`at_threshold`."""
+        return self._networks.threshold
 
     def session(self, image: NDArray[Any], mask: NDArray[Any] | None = None, *, merge: Policy = "auto") -> Session:
         """A session on one image.
@@ -55,7 +60,7 @@ class Model:
         return Model(networks)
 
     def __repr__(self) -> str:
-        return f"<focalrt.Model {self.description.variant}>"
+        return f"<focalrt.Model {self.description.variant}, threshold {self.threshold:g}>"
 
 
 def load(
@@ -94,7 +99,8 @@ def segment(
 
     image, mask, merge: as for :meth:`Model.session`. clicks: (x, y) or (x, y, positive), in order, at least one.
     view: as for :meth:`Session.click`, of the first click. model: None takes the default, loaded once and kept.
-    All arguments are checked before the networks run. Raises ArgumentTypeError, ArgumentValueError.
+    All arguments are checked before the networks run. Raises ArgumentTypeError, ArgumentValueError, and ModelError
+    where a network fails or does not answer as it declares.
     """
     if model is not None and not isinstance(model, Model):
         raise ArgumentTypeError(f"model: expected what focalrt.load() returns, or None; got {checks.told(model)}")

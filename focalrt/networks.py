@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnxruntime
@@ -18,6 +19,7 @@ from .geometry import GRID
 
 CHANNELS = 32  # of the context that goes from the Segmentor to the Refiner
 MOST_THREADS = 4  # beyond that two small networks gain nothing
+Shapes: TypeAlias = Mapping[str, tuple[int, ...]]  # of inputs or outputs, by their names
 EXTERNAL = b"\n\x08location"  # how a tensor whose data lies in another file begins to tell where
 
 
@@ -54,12 +56,12 @@ class Loaded:
 
 
 def reloaded(
-    kind: type[Networks] | type[Segmentor],
+    kind: type[FocalClickNetworks] | type[RitmNetwork],
     folder: Path,
     threads: int | None,
     description: Description,
     threshold: float,
-) -> Networks | Segmentor:
+) -> FocalClickNetworks | RitmNetwork:
     """The networks of a pickle, from their files. Raises ModelNotFoundError, and ModelError for files of another."""
     networks = kind(folder, threads)
     if networks.description != description:
@@ -68,7 +70,7 @@ def reloaded(
     return networks
 
 
-class Networks(Loaded):
+class FocalClickNetworks(Loaded):
     """The Segmentor and the Refiner of one model. Calls from several threads at a time are fine."""
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
@@ -76,6 +78,8 @@ class Networks(Loaded):
         super().__init__(folder, threads, FOCALCLICK)
         self.refiner_radius = self.description.refiner_radius
         plane, small = (GRID, GRID), (self.side // 4, self.side // 4)
+        self._segmentor_outputs = {"logits": (1, 1, *plane), "context": (1, CHANNELS, *small)}
+        self._refiner_outputs = {"refined": (1, 1, *plane)}
         self._segmentor, self._refiner = (
             start(read_verified(folder, name, self.description.sha256), folder / name, threads)
             for name in (SEGMENTOR, REFINER)
@@ -84,7 +88,7 @@ class Networks(Loaded):
             self._segmentor,
             folder / SEGMENTOR,
             {"image": (1, 3, self.side, self.side), "maps": (1, 3, self.side, self.side)},
-            {"logits": (1, 1, *plane), "context": (1, CHANNELS, *small)},
+            self._segmentor_outputs,
         )
         check_signature(
             self._refiner,
@@ -95,7 +99,7 @@ class Networks(Loaded):
                 "context": (1, CHANNELS, *small),
                 "logits": (1, 1, *plane),
             },
-            {"refined": (1, 1, *plane)},
+            self._refiner_outputs,
         )
 
     def segment(
@@ -104,9 +108,10 @@ class Networks(Loaded):
         """The Segmentor (SPEC sections 1 and 2).
 
         image: RGB in [0, 1], float32 (3, S, S). maps: previous mask, positive and negative disks, float32 (3, S, S).
-        Returns the coarse logits (256, 256) and the context for the Refiner (32, S/4, S/4).
+        Returns the coarse logits (256, 256) and the context for the Refiner (32, S/4, S/4). Raises ModelError.
         """
-        logits, context = self._segmentor.run(["logits", "context"], {"image": image[None], "maps": maps[None]})
+        feeds = {"image": image[None], "maps": maps[None]}
+        logits, context = answers(self._segmentor, self.folder / SEGMENTOR, feeds, self._segmentor_outputs)
         return logits[0, 0], context[0]
 
     def refine(
@@ -119,42 +124,44 @@ class Networks(Loaded):
         """The Refiner (SPEC section 3), on the focus box.
 
         image: RGB in [0, 1], float32 (3, 256, 256). disks: positive and negative, (2, 256, 256). context (32, S/4, S/4)
-        and logits (256, 256): RoIAligned. Returns the refined logits (256, 256).
+        and logits (256, 256): RoIAligned. Returns the refined logits (256, 256). Raises ModelError.
         """
         feeds = {"image": image[None], "disks": disks[None], "context": context[None], "logits": logits[None, None]}
-        (refined,) = self._refiner.run(["refined"], feeds)
+        (refined,) = answers(self._refiner, self.folder / REFINER, feeds, self._refiner_outputs)
         return refined[0, 0]  # type: ignore[no-any-return]
 
 
-class Segmentor(Loaded):
+class RitmNetwork(Loaded):
     """The one network of a model of RITM. Calls from several threads at a time are fine."""
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
         """Reads and checks both files. Raises ModelNotFoundError, ModelError."""
         super().__init__(folder, threads, RITM)
         side = self.side
+        self._outputs = {"logits": (1, 1, side // 4, side // 4)}
         self._network = start(read_verified(folder, SEGMENTOR, self.description.sha256), folder / SEGMENTOR, threads)
         check_signature(
             self._network,
             folder / SEGMENTOR,
             {"image": (1, 3, side, side), "maps": (1, 3, side, side)},
-            {"logits": (1, 1, side // 4, side // 4)},
+            self._outputs,
         )
 
     def segment(self, image: NDArray[np.float32], maps: NDArray[np.float32]) -> NDArray[np.float32]:
         """The network (SPEC section 1).
 
         image: RGB in [0, 1], float32 (3, S, S). maps: previous mask, positive and negative disks, float32 (3, S, S).
-        Returns the logits (S/4, S/4).
+        Returns the logits (S/4, S/4). Raises ModelError.
         """
-        (logits,) = self._network.run(["logits"], {"image": image[None], "maps": maps[None]})
+        feeds = {"image": image[None], "maps": maps[None]}
+        (logits,) = answers(self._network, self.folder / SEGMENTOR, feeds, self._outputs)
         return logits[0, 0]  # type: ignore[no-any-return]
 
 
-CLASSES: dict[str, type[Networks] | type[Segmentor]] = {FOCALCLICK: Networks, RITM: Segmentor}
+CLASSES: dict[str, type[FocalClickNetworks] | type[RitmNetwork]] = {FOCALCLICK: FocalClickNetworks, RITM: RitmNetwork}
 
 
-def load_networks(folder: Path, threads: int | None = None) -> Networks | Segmentor:
+def load_networks(folder: Path, threads: int | None = None) -> FocalClickNetworks | RitmNetwork:
     """The networks of a model, of the class of its method. Raises ModelNotFoundError, ModelError."""
     return CLASSES[read_description(folder).method](folder, threads)
 
@@ -206,9 +213,7 @@ def start(content: bytes, path: Path, threads: int | None) -> Any:
         raise ModelError(f"{str(path)!r} is not a network that ONNX Runtime can run: {error}") from error
 
 
-def check_signature(
-    session: Any, path: Path, inputs: dict[str, tuple[int, ...]], outputs: dict[str, tuple[int, ...]]
-) -> None:
+def check_signature(session: Any, path: Path, inputs: Shapes, outputs: Shapes) -> None:
     """Raises ModelError where a session has not these inputs and, at least, these outputs, all float32."""
     found = {
         "inputs": {value.name: tuple(value.shape) for value in session.get_inputs() if value.type == "tensor(float)"},
@@ -220,3 +225,26 @@ def check_signature(
             f"{str(path)!r} is not the network expected there: it has {found}, expected float32 inputs {inputs} and "
             f"outputs {outputs}"
         )
+
+
+def answers(
+    session: Any, path: Path, feeds: dict[str, NDArray[np.float32]], expected: Shapes
+) -> list[NDArray[np.float32]]:
+    """What a session answers: its outputs of these names, float32 of these shapes.
+
+    They are looked at after every run, as kernels check no bounds: where the shape of an output hangs on the data, ONNX
+    Runtime goes by what comes out, whatever the file declares. Raises ModelError.
+    """
+    try:
+        found: list[NDArray[np.float32]] = session.run([*expected], feeds)
+    except MemoryError:  # says nothing about the model
+        raise
+    except Exception as error:  # ONNX Runtime's errors share no base class but this
+        raise ModelError(f"{str(path)!r} cannot be run on this input: {error}") from error
+    for (name, shape), values in zip(expected.items(), found, strict=True):
+        if values.shape != shape or values.dtype != np.float32:
+            raise ModelError(
+                f"{str(path)!r} does not answer as it declares: {name} came as {values.dtype} {values.shape}, expected "
+                f"float32 {shape}; install or convert the model again"
+            )
+    return found

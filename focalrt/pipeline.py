@@ -16,7 +16,7 @@ from . import taps
 from .geometry import GRID, Box, Click, expand, pixel, square, to_grid
 from .kernels.disks import draw_disks
 from .kernels.resample import sample_image, sample_planes
-from .networks import Networks
+from .networks import FocalClickNetworks
 from .runs import Runs
 from .stopwatch import Stopwatch
 from .taps import Taps
@@ -46,9 +46,20 @@ class Prediction(NamedTuple):
         """Probabilities (256, 256) over the target box."""
         return sigmoid(self.logits)
 
+    @property
+    def kept(self) -> None:
+        """What the next click reads beside the mask: nothing."""
+
+    def probability(self, shape: tuple[int, int]) -> NDArray[np.float32]:
+        """Of object, float32 of the image's shape: refined in the focus box, coarse about it, 0 outside the target."""
+        probability = np.zeros(shape, np.float32)
+        probability[self.target.slices] = spread(self.coarse, self.target)
+        probability[self.focus.slices] = sigmoid(spread(self.refined, self.focus))
+        return probability
+
 
 def predict(
-    networks: Networks,
+    networks: FocalClickNetworks,
     image: NDArray[np.uint8],
     mask: Runs,
     clicks: Sequence[Click],
@@ -112,7 +123,7 @@ def reached(mask: Runs, clicks: Sequence[Click]) -> Box | None:
 
 
 def segmentor_input(
-    networks: Networks, image: NDArray[np.uint8], mask: Runs, clicks: Sequence[Click], target: Box
+    networks: FocalClickNetworks, image: NDArray[np.uint8], mask: Runs, clicks: Sequence[Click], target: Box
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Step 2: the crop (3, S, S) in [0, 1] and the maps (previous mask, positive disks, negative disks), (3, S, S)."""
     side = networks.side
@@ -120,7 +131,7 @@ def segmentor_input(
     rows, columns = law(target.height, side), law(target.width, side)
     maps = np.zeros((3, side, side), np.float32)
     mask.sample(target, rows, columns, maps[0])
-    click_maps(clicks, target, networks.radius, maps[1:])
+    click_maps(clicks, target, GRID, networks.radius, maps[1:])
     return crop(image, target, rows, columns), maps
 
 
@@ -131,15 +142,15 @@ def crop(image: NDArray[np.uint8], box: Box, rows: Taps, columns: Taps) -> NDArr
     return out
 
 
-def click_maps(clicks: Sequence[Click], box: Box, radius: float, maps: NDArray[np.float32]) -> None:
-    """Draws positive and negative disks into two planes of 0, (2, side, side): those of the grid laid over the box,
-    halved where the side is 128.
+def click_maps(clicks: Sequence[Click], box: Box, grid: int, radius: float, maps: NDArray[np.float32]) -> None:
+    """Draws positive and negative disks into two planes of 0, (2, side, side): those of a grid of so many points a side
+    laid over the box, resampled where the side is another. radius: in points of the grid.
     """
-    grid = taps.between_grids(GRID, maps.shape[1])
+    axis = taps.between_grids(grid, maps.shape[1])
     for plane, positive in zip(maps, (True, False), strict=True):
-        points = [to_grid(click.x, click.y, box) for click in clicks if click.positive == positive]
+        points = [to_grid(click.x, click.y, box, grid) for click in clicks if click.positive == positive]
         if points:
-            draw_disks(np.array(points, np.float64), radius, *grid, plane)
+            draw_disks(np.array(points, np.float64), radius, *axis, plane)
 
 
 def focus_box(coarse: Runs, mask: Runs, click: Click, target: Box) -> Box:
@@ -164,7 +175,7 @@ def box_or(runs: Runs, otherwise: Box) -> Box:
 
 
 def refiner_input(
-    networks: Networks,
+    networks: FocalClickNetworks,
     image: NDArray[np.uint8],
     clicks: Sequence[Click],
     logits: NDArray[np.float32],
@@ -177,7 +188,7 @@ def refiner_input(
     """
     rows, columns = taps.align_corners(focus.height, GRID), taps.align_corners(focus.width, GRID)
     disks = np.zeros((2, GRID, GRID), np.float32)
-    click_maps(clicks, focus, networks.refiner_radius, disks)
+    click_maps(clicks, focus, GRID, networks.refiner_radius, disks)
     aligned = roi_align(context, target, focus), roi_align(logits[None], target, focus)[0]
     return crop(image, focus, rows, columns), disks, *aligned
 
@@ -191,3 +202,11 @@ def roi_align(planes: NDArray[np.float32], target: Box, focus: Box) -> NDArray[n
     out = np.empty_like(planes)
     sample_planes(planes, *rows, *columns, out)
     return out
+
+
+def spread(grid: NDArray[np.float32], box: Box) -> NDArray[np.float32]:
+    """A grid read bilinearly (align_corners) at every pixel of a box: float32 (height, width)."""
+    rows, columns = taps.align_corners(len(grid), box.height), taps.align_corners(len(grid), box.width)
+    plane = np.empty((1, box.height, box.width), np.float32)
+    sample_planes(grid[None], *rows, *columns, plane)
+    return plane.squeeze(0)

@@ -30,15 +30,14 @@ class Runs:
     spans: NDArray[np.int32]
 
     def __init__(self, spans: NDArray[np.int32]) -> None:
-        """Takes spans that already are sorted and apart; the array becomes read-only."""
+        """Copies spans that already are sorted and apart."""
         if not (isinstance(spans, np.ndarray) and spans.dtype == np.int32 and spans.ndim == 2 and spans.shape[1] == 3):
             raise ArgumentTypeError(f"spans: expected int32 (N, 3), row, start and end; got {checks.told(spans)}")
-        view = np.ascontiguousarray(spans).view()
-        view.flags.writeable = False  # one array type for the kernels
-        if not kernels.canonical(view):
+        own = np.array(spans, order="C")
+        own.flags.writeable = False  # one array type for the kernels
+        if not kernels.canonical(own):
             raise ArgumentValueError("spans: expected runs with start < end, sorted by row and start, no two touching")
-        spans.flags.writeable = False
-        self.spans = view
+        self.spans = own
 
     @classmethod
     def _of(cls, spans: NDArray[np.int32]) -> Runs:
@@ -85,9 +84,10 @@ class Runs:
     def from_grid(cls, grid: NDArray[np.float32], threshold: float, box: Box) -> Runs:
         """Where a float32 grid (L, L), read bilinearly (align_corners) over the box, exceeds the threshold.
 
-        Exactly the pixels that resizing the grid to the box and comparing would give, without either image.
+        Exactly the pixels that resizing the grid to the box and comparing would give, without either image. As in
+        NumPy's ``grid > threshold``, the threshold is rounded to float32.
         """
-        box, threshold = checks.check_frame(box), checks.check_number(threshold, "threshold")
+        box, threshold = checks.check_frame(box), as_float32(checks.check_number(threshold, "threshold"))
         above = sides(checks.check_grid(grid), threshold)
         return cls._of(trace(grid, above, mixed_cells(above), threshold, box))
 
@@ -95,11 +95,11 @@ class Runs:
     def from_logits(cls, logits: NDArray[np.float32], threshold: float, box: Box) -> Runs:
         """:meth:`from_grid` of the probabilities of float32 logits (L, L), which are made at the edge alone."""
         box, threshold = checks.check_frame(box), checks.check_threshold(threshold)
-        above = sides(checks.check_grid(logits), log(threshold / (1 - threshold)))
+        above = sides(checks.check_grid(logits), as_float32(log(threshold / (1 - threshold))))
         mixed = mixed_cells(above)
         probabilities = np.empty_like(logits)
         grid_kernels.probabilities(logits, *mixed, probabilities)
-        return cls._of(trace(probabilities, above, mixed, threshold, box))
+        return cls._of(trace(probabilities, above, mixed, as_float32(threshold), box))
 
     def to_mask(self, box: Box) -> NDArray[np.bool_]:
         """Dense bool mask (height, width) of the pixels inside a box (x0, y0, x1, y1)."""
@@ -207,6 +207,11 @@ def combine(a: Runs, b: Runs, table: int) -> Runs:
     """The pixels that a truth table, such as ``XOR``, takes from two sets."""
     spans = np.empty((len(a.spans) + len(b.spans) + 1, 3), np.int32)
     return Runs._of(spans[: kernels.combine(a.spans, b.spans, table, spans)].copy())
+
+
+def as_float32(threshold: float) -> float:
+    """The float32 nearest to a threshold: corners and what lies between them are compared with the same number."""
+    return float(np.float32(threshold))
 
 
 def sides(grid: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -11,10 +11,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import checks, taps
+from . import checks
+from .description import FOCALCLICK, RITM
 from .errors import ArgumentValueError
 from .geometry import Box, Click
-from .kernels.resample import sample_planes
 from .merge import (
     Merge,
     Outcome,
@@ -26,8 +26,8 @@ from .merge import (
     overwrite,
     progressive_merge,
 )
-from .networks import Networks, Segmentor
-from .pipeline import LATE, Prediction, predict, sigmoid
+from .networks import FocalClickNetworks, RitmNetwork
+from .pipeline import LATE, Prediction, predict
 from .runs import Runs
 from .stopwatch import Stopwatch
 from .zoom_in import Look, look
@@ -114,7 +114,7 @@ class Session:
 
     def __init__(
         self,
-        networks: Networks | Segmentor,
+        networks: FocalClickNetworks | RitmNetwork,
         image: NDArray[Any],
         mask: NDArray[Any] | None = None,
         *,
@@ -160,8 +160,9 @@ class Session:
     def mask(self) -> NDArray[np.bool_]:
         """The mask: a read-only bool array (H, W), kept up to date. It changes with the session: copy it to keep it."""
         if self._dense is None:
-            self._dense = np.zeros(self.shape, np.bool_)
-            self._mask.flip(self._dense)
+            dense = np.zeros(self.shape, np.bool_)
+            self._mask.flip(dense)
+            self._dense = dense  # not before it is whole: flipping may be interrupted
         view: NDArray[np.bool_] = self._dense.view()
         view.flags.writeable = False
         return view
@@ -215,16 +216,13 @@ class Session:
         """The networks' probability of object after the last click in force, float32 (H, W) in [0, 1].
 
         Refined in the focus box, coarse in the rest of the target box, 0 outside; as predicted, before any merge.
-        Without a click in force: the mask as 0 and 1. After an undo FocalClick's networks run again.
+        Without a click in force: the mask as 0 and 1. After an undo FocalClick's networks run again; raises ModelError
+        where they fail.
         """
         prediction = self._last_prediction()
         if prediction is None:
             return self.mask.astype(np.float32)
-        probability = np.zeros(self.shape, np.float32)
-        probability[prediction.target.slices] = spread(prediction.coarse, prediction.target)
-        if isinstance(prediction, Prediction):
-            probability[prediction.focus.slices] = sigmoid(spread(prediction.refined, prediction.focus))
-        return probability
+        return prediction.probability(self.shape)
 
     # ------------------------------------------------------------ what one can do
 
@@ -234,7 +232,8 @@ class Session:
         x, y: pixels of the image, fractions allowed, pixel centres at integers: x in [-0.5, width - 0.5).
         view: box (x0, y0, x1, y1) of what is on the annotator's screen; while the mask is empty it takes the place of
         the whole image, so that small things in large photos are not lost. It holds the click; otherwise it has no use.
-        Raises ArgumentTypeError, ArgumentValueError.
+        Raises ArgumentTypeError, ArgumentValueError, and ModelError where a network fails or does not answer as it
+        declares.
         """
         click = checks.check_click(x, y, positive, *self.shape)
         seen = checks.check_view(view, click, *self.shape)
@@ -244,8 +243,7 @@ class Session:
         merge = progressive_merge if self._merges(after) else overwrite
         merged: Merge = merge(prediction.runs, self._mask, click.row, click.column, click.positive)
         watch.lap("merge")
-        said = prediction if isinstance(prediction, Look) else None
-        entry = self._do("click", merged.change, after._replace(withheld=merged.withheld, look=said))
+        entry = self._do("click", merged.change, after._replace(withheld=merged.withheld, look=prediction.kept))
         self._predicted = entry, prediction
         watch.lap("paint")
         return Result(
@@ -325,10 +323,7 @@ class Session:
 
     def _predict(self, mask: Runs, after: Context, watch: Stopwatch | None = None) -> Prediction | Look:
         """The prediction for the last click of a context, by the method of the model."""
-        networks, image, clicks, view = self._networks, self._image, after.clicks, after.view
-        if isinstance(networks, Segmentor):
-            return look(networks, image, mask, clicks, before=after.look, view=view, watch=watch)
-        return predict(networks, image, mask, clicks, view=view, from_scratch=not after.given, watch=watch)
+        return PREDICT[self._networks.description.method](self._networks, self._image, mask, after, watch)
 
     def _merges(self, after: Context) -> bool:
         """The policy: ``auto`` merges a mask given by hand from its first click on, others after 10 clicks."""
@@ -368,9 +363,19 @@ class Session:
         self._mask, self._context = mask, context
 
 
-def spread(grid: NDArray[np.float32], box: Box) -> NDArray[np.float32]:
-    """A grid read bilinearly (align_corners) at every pixel of a box: float32 (height, width)."""
-    rows, columns = taps.align_corners(len(grid), box.height), taps.align_corners(len(grid), box.width)
-    plane = np.empty((1, box.height, box.width), np.float32)
-    sample_planes(grid[None], *rows, *columns, plane)
-    return plane.squeeze(0)
+def predict_by_focalclick(
+    networks: FocalClickNetworks, image: NDArray[np.uint8], mask: Runs, after: Context, watch: Stopwatch | None
+) -> Prediction:
+    """Two networks, which read the mask as it is."""
+    return predict(networks, image, mask, after.clicks, view=after.view, from_scratch=not after.given, watch=watch)
+
+
+def predict_by_ritm(
+    network: RitmNetwork, image: NDArray[np.uint8], mask: Runs, after: Context, watch: Stopwatch | None
+) -> Look:
+    """One network, which reads what it said before."""
+    return look(network, image, mask, after.clicks, before=after.look, view=after.view, watch=watch)
+
+
+# what each method reads of a context; all else here is the same for both
+PREDICT: dict[str, Callable[..., Prediction | Look]] = {FOCALCLICK: predict_by_focalclick, RITM: predict_by_ritm}

@@ -20,7 +20,8 @@ class Taps(NamedTuple):
     """Output ``i`` is the sum over k of ``weight[i, k]`` times input ``source[i, k]``.
 
     source: uint64 (outputs, K), K even, not decreasing along axis 0; unsigned, because an index that may be negative
-    costs the kernels a comparison each. weight: float32 (outputs, K), rows that sum to 1.
+    costs the kernels a comparison each. weight: float32 (outputs, K); rows sum to 1 for every law of this module, to
+    less where part of what an output reads lies beyond the input and counts as 0 (:func:`.zoom_in.through`).
     """
 
     source: NDArray[np.uint64]

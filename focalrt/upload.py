@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from io import BytesIO
+from pathlib import Path
 from struct import iter_unpack, unpack_from
 
 import numpy as np
@@ -27,6 +28,19 @@ MOST_TEXTS = 20  # compressed ones of a PNG, each of which may expand to 8 MB
 MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # of a JPEG; it begins a segment, or ends the image
 SCAN, END = 0xDA, 0xD9
 TIFF_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # bytes of a value by its type; else 1
+
+
+def read_photo(path: Path) -> bytes:
+    """The content of a photo's file, for :func:`decode_photo`.
+
+    Raises OSError, and ImageTooLargeError for too many bytes, before any of them is read.
+    """
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise ImageTooLargeError(
+            f"{path.name}: expected at most {MOST_BYTES} bytes; got {size}. Save it smaller, or as JPEG"
+        )
+    return path.read_bytes()
 
 
 def decode_photo(content: bytes, *, most_pixels: int = MOST_PIXELS) -> NDArray[np.uint8]:

@@ -1,8 +1,8 @@
 """Models by name: those that come with the package, and those in folders of the user's.
 
-A folder of models holds a folder for each, called by its name (see :mod:`.description`). Where two share a name, that
-of a folder told in the call comes first, then the package's own, then those of the folders that ``FOCALRT_MODELS``
-lists, parted as in ``PATH``, in their order.
+A folder of models holds a folder for each, called by its name (see :mod:`.description`). A folder told in the call is
+looked through first, then the package's own; where none is told, the package's own, then the folders that
+``FOCALRT_MODELS`` lists, parted as in ``PATH``, in their order. Of two models that share a name, the first counts.
 "fast" and "accurate" stand for models of the package, where no other goes by that name.
 """
 
@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from . import checks
+from .checks import check_path
 from .description import DESCRIPTION, Description, read_description
-from .errors import ArgumentTypeError, ArgumentValueError, ModelNotFoundError
+from .errors import ArgumentValueError, ModelNotFoundError
 
 VARIABLE = "FOCALRT_MODELS"
 DEFAULT = "hrnet18s-s1"
@@ -61,16 +61,10 @@ def named_folders(models: str | os.PathLike[str] | None = None) -> Iterator[tupl
 
 def folder_of_models(models: str | os.PathLike[str]) -> Path:
     """A folder, which may hold no model yet. Raises ModelNotFoundError, ArgumentTypeError."""
-    check_path(models, "models")
+    check_path(models, "models", "a folder")
     if not os.path.isdir(models):
         raise ModelNotFoundError(f"models: there is no folder {os.fspath(models)!r}")
     return Path(models)
-
-
-def check_path(value: Any, argument: str) -> None:
-    """Raises ArgumentTypeError for what is no text and no path."""
-    if not isinstance(value, (str, os.PathLike)):
-        raise ArgumentTypeError(f"{argument}: expected a name or a folder; got {checks.told(value)}")
 
 
 def installed(models: str | os.PathLike[str] | None = None) -> dict[str, Installed]:
@@ -93,7 +87,7 @@ def find(model: str | os.PathLike[str] | None, models: str | os.PathLike[str] | 
     ArgumentValueError for a name that is both an installed model and another one's folder here.
     """
     name = DEFAULT if model is None else model
-    check_path(name, "model")
+    check_path(name, "model", "a name or a folder")
     every = list(named_folders(models))
     named = {each: folder for each, folder, _ in reversed(every)}
     shipped = {each: folder for each, folder, own in every if own}

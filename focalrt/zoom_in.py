@@ -24,10 +24,9 @@ from numpy.typing import NDArray
 
 from . import taps
 from .geometry import Box, Click, expand
-from .kernels.disks import draw_disks
 from .kernels.resample import sample_planes
-from .networks import Segmentor
-from .pipeline import EXPANSION, crop, reached, sigmoid
+from .networks import RitmNetwork
+from .pipeline import EXPANSION, click_maps, crop, reached, sigmoid, spread
 from .runs import Runs
 from .stopwatch import Stopwatch
 from .taps import Taps
@@ -63,9 +62,20 @@ class Look(NamedTuple):
         """Probabilities (S, S) over the target box."""
         return sigmoid(self.logits)
 
+    @property
+    def kept(self) -> Look:
+        """What the next click reads beside the mask: all of it."""
+        return self
+
+    def probability(self, shape: tuple[int, int]) -> NDArray[np.float32]:
+        """Of object, float32 of the image's shape: 0 outside the target box."""
+        probability = np.zeros(shape, np.float32)
+        probability[self.target.slices] = spread(self.coarse, self.target)
+        return probability
+
 
 def look(
-    network: Segmentor,
+    network: RitmNetwork,
     image: NDArray[np.uint8],
     mask: Runs,
     clicks: Sequence[Click],
@@ -86,7 +96,7 @@ def look(
     rows, columns = (taps.align_corners(length, network.side) for length in (target.height, target.width))
     maps = np.zeros((3, network.side, network.side), np.float32)
     previous(mask, before, target, rows, columns, maps[0])
-    click_maps(clicks, target, network.radius, maps[1:])
+    click_maps(clicks, target, network.side, network.radius, maps[1:])
     pixels = crop(image, target, rows, columns)
     watch.lap("target crop")
     small = network.segment(pixels, maps)
@@ -142,7 +152,8 @@ def previous(
 def through(new: Taps, shift: int, pixels: int, side: int) -> Taps:
     """Taps of a new crop's pixels, as taps of the grid of that side that lies over the old crop's.
 
-    shift: where the new crop begins in the old one. pixels: the old one's length; beyond it there is nothing to read.
+    shift: where the new crop begins in the old one. pixels: the old one's length; what lies beyond counts as 0, so rows
+    of weights that reach there sum to less than 1.
     """
     grid = taps.align_corners(side, pixels)
     place = new.source.astype(np.int64) + shift
@@ -150,20 +161,6 @@ def through(new: Taps, shift: int, pixels: int, side: int) -> Taps:
     place = np.clip(place, 0, pixels - 1)
     weight = grid.weight[place] * (new.weight * inside)[:, :, None]
     return Taps(grid.source[place].reshape(len(place), -1), weight.astype(np.float32).reshape(len(place), -1))
-
-
-def click_maps(clicks: Sequence[Click], box: Box, radius: float, maps: NDArray[np.float32]) -> None:
-    """Draws positive and negative disks into two planes of 0, (2, S, S), that lie over the box."""
-    side = maps.shape[1]
-    grid = taps.align_corners(side, side)
-    for plane, positive in zip(maps, (True, False), strict=True):
-        points = [
-            ((click.y - box.y0) * side / box.height, (click.x - box.x0) * side / box.width)
-            for click in clicks
-            if click.positive == positive
-        ]
-        if points:
-            draw_disks(np.array(points, np.float64), radius, *grid, plane)
 
 
 def grown(small: NDArray[np.float32]) -> NDArray[np.float32]:

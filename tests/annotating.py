@@ -1,5 +1,6 @@
 """A folder of small photos, a workbench on it, and a page's requests, for the tests of ``focalrt annotate``."""
 
+import tracemalloc
 from urllib.parse import unquote
 
 import cv2
@@ -24,6 +25,24 @@ def write_photo(path, shape=SHAPE, seed=0):
     assert done
     path.write_bytes(content.tobytes())
     return path
+
+
+def write_sparse(path, size, begin=b""):
+    """A file of that many bytes that takes no room: after the first ones, zeros. Returns the path."""
+    with path.open("wb") as file:
+        file.write(begin)
+        file.truncate(size)
+    return path
+
+
+def most_held(act):
+    """The most bytes that Python's objects held at once while ``act`` ran."""
+    tracemalloc.start()
+    try:
+        act()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def disc(x, y, radius, shape=SHAPE):

@@ -23,7 +23,14 @@ from focalrt.adapters import label_studio_app, label_studio_files
 from focalrt.adapters.label_studio import Backend, read_config
 from focalrt.adapters.label_studio_app import application, main
 from focalrt.adapters.label_studio_files import LabelStudioFiles
-from focalrt.errors import ArgumentTypeError, ArgumentValueError, FocalrtError, ImageFileError, ImageTooLargeError
+from focalrt.errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    FocalrtError,
+    ImageFileError,
+    ImageTooLargeError,
+    ModelError,
+)
 from focalrt.imagefile import to_image
 from focalrt.masks import from_label_studio, to_label_studio
 from focalrt.runs import Runs
@@ -340,6 +347,15 @@ def test_errors_have_a_status_and_a_detail(client):
     assert "tasks: expected the one" in answer.json()["detail"]
 
 
+def test_a_network_that_fails_is_no_fault_of_the_request(client, monkeypatch):
+    def fail(*_, **__):
+        raise ModelError("segmentor.onnx: it failed")
+
+    monkeypatch.setattr("focalrt.session.predict", fail)
+    answer = client.post("/predict", json=REQUESTS["keypoint"])
+    assert (answer.status_code, answer.json()) == (500, {"status": 500, "detail": "segmentor.onnx: it failed"})
+
+
 JSON = {"Content-Type": "application/json"}
 
 
@@ -389,6 +405,21 @@ def test_the_command_does_not_listen_to_others_without_a_password(monkeypatch, c
     assert "BASIC_AUTH_USER" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("there", "missing"), [("USER", "PASS"), ("PASS", "USER")])
+@pytest.mark.parametrize("empty", [False, True], ids=["unset", "empty"])
+def test_half_a_password_is_refused(there, missing, empty, monkeypatch, capsys):
+    monkeypatch.setattr("uvicorn.run", lambda *_, **__: pytest.fail("it runs, open to everyone on this machine"))
+    monkeypatch.setattr(label_studio_app, "load", lambda *_, **__: MODEL)
+    monkeypatch.setenv(f"BASIC_AUTH_{there}", "söcret")
+    monkeypatch.delenv(f"BASIC_AUTH_{missing}", raising=False)
+    if empty:
+        monkeypatch.setenv(f"BASIC_AUTH_{missing}", "")
+    assert main([]) == 2
+    assert f"BASIC_AUTH_{there} without BASIC_AUTH_{missing}: set both or neither" in capsys.readouterr().err
+    with pytest.raises(ArgumentValueError, match="expected both or neither"):
+        application(backend(), **{{"USER": "user", "PASS": "password"}[there]: "söcret"})
+
+
 def test_the_command_tells_a_wrong_address_or_model(monkeypatch, capsys):
     monkeypatch.setenv("LABEL_STUDIO_URL", "localhost:8080")
     assert main([]) == 2
@@ -396,6 +427,10 @@ def test_the_command_tells_a_wrong_address_or_model(monkeypatch, capsys):
     monkeypatch.delenv("LABEL_STUDIO_URL")
     assert main(["--model", "no such model"]) == 1
     assert "no such model" in capsys.readouterr().err
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "secret\n")
+    assert main([]) == 2
+    told = capsys.readouterr().err
+    assert "token: expected one line" in told and "secret" not in told
 
 
 # ------------------------------------------------------------ files
@@ -419,7 +454,7 @@ class FakeLabelStudio(BaseHTTPRequestHandler):
         self.server.seen.append((self.path, json.loads(self.rfile.read(length))))
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(b'{"access": "short.lived.token"}')
+        self.wfile.write(self.server.refreshed)
 
     def log_message(self, *arguments):
         pass
@@ -428,7 +463,7 @@ class FakeLabelStudio(BaseHTTPRequestHandler):
 @pytest.fixture
 def studio():
     with ThreadingHTTPServer(("127.0.0.1", 0), FakeLabelStudio) as server:
-        server.seen, server.sends_on = [], {}
+        server.seen, server.sends_on, server.refreshed = [], {}, b'{"access": "short.lived.token"}'
         server.url = f"http://127.0.0.1:{server.server_port}"
         Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield server
@@ -526,6 +561,50 @@ def test_a_file_that_cannot_be_fetched_is_an_error(studio):
         LabelStudioFiles("http://127.0.0.1:1").read("/data/upload/3/disc.jpg", 7)
     with pytest.raises(ArgumentValueError, match="LABEL_STUDIO_URL"):
         LabelStudioFiles().read("/data/upload/3/disc.jpg", 7)
+
+
+@pytest.mark.parametrize("place", ["http://[x", "http://127.0.0.1:99999999/", "//[", "gopher://x/"])
+def test_a_host_that_sends_on_to_no_address_is_an_error(studio, place):
+    studio.sends_on["/data/upload/3/disc.jpg"] = place
+    with pytest.raises((ImageFileError, ArgumentValueError), match=r"cannot be fetched|sends on to"):
+        LabelStudioFiles(studio.url, "a" * 40).read("/data/upload/3/disc.jpg", 7)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"[]",
+        b"[" * 100_000,
+        b'{"access": null}',
+        b'{"access": ["secret"]}',
+        b'{"access": "secret\\nX: 1"}',
+        '{"access": "sécret"}'.encode(),
+        b'{"access": "\\ud800secret"}',
+    ],
+)
+def test_an_answer_that_is_no_token_is_an_error_that_does_not_tell_it(studio, answer):
+    studio.refreshed = answer
+    with pytest.raises(ImageFileError, match="does not take the token") as caught:
+        LabelStudioFiles(studio.url, "head.body.signature").read("/data/upload/3/disc.jpg", 7)
+    assert "cret" not in str(caught.value)
+    assert [path for path, _ in studio.seen] == ["/api/token/refresh/"]
+
+
+@pytest.mark.parametrize("token", ["secret\n", "sec\rret", "sécret", "secret\0"])
+def test_a_token_that_no_header_can_hold_is_refused_and_not_told(token):
+    with pytest.raises(ArgumentValueError, match="token: expected one line of printable ASCII") as caught:
+        LabelStudioFiles("http://localhost:8080", token)
+    assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "task"), [("s3://\ud800", 7), ("/data/\ud800", 7), ("http://127.0.0.1/\ud800", 7), ("s3://x", "\ud800")]
+)
+def test_places_that_are_no_text_are_refused(place, task):
+    with pytest.raises(ArgumentValueError, match="expected text") as caught:
+        LabelStudioFiles("http://127.0.0.1:1", allowed=["127.0.0.1"]).read(place, task)
+    str(caught.value).encode()
 
 
 def test_a_file_has_an_end(studio, monkeypatch):

@@ -21,6 +21,7 @@ from focalrt.adapters.sam import SamPredictor
 from focalrt.errors import NoCounterpartError, NoImageError
 from focalrt.geometry import Box
 from focalrt.imagefile import read_image
+from focalrt.masks.sam_logits import fitted_size, over_image
 
 ROOT = Path(__file__).parent.parent
 SURFACE = json.loads((ROOT / "tests/requests/sam_predictor.json").read_text())
@@ -204,7 +205,7 @@ def test_logits_of_another_image_are_only_logits(predictor):
     other = IMAGE[::-1].copy()
     predictor.set_image(other)
     masks, _, _ = predictor.predict(POINTS[:2], LABELS[:2], mask_input=logits[:1])
-    given_mask = sam.upsampled(logits[0], HEIGHT, WIDTH) > 0
+    given_mask = over_image(logits[0], HEIGHT, WIDTH) > 0
     np.testing.assert_array_equal(masks[0], by_session(POINTS[:2], LABELS[:2], given_mask, image=other).mask)
 
 
@@ -274,7 +275,7 @@ def test_other_logits_are_upsampled_as_sam_does(shape):
     down, across = (max(1, int(side * 1024 / max(shape) + 0.5)) for side in shape)
     square = torch.nn.functional.interpolate(torch.tensor(logits)[None, None], (1024, 1024), mode="bilinear")
     expected = torch.nn.functional.interpolate(square[..., :down, :across], shape, mode="bilinear")[0, 0].numpy()
-    np.testing.assert_allclose(sam.upsampled(logits, *shape), expected, atol=2e-4)
+    np.testing.assert_allclose(over_image(logits, *shape), expected, atol=2e-4)
 
 
 @pytest.mark.parametrize("shape", SHAPES[:2])
@@ -284,10 +285,10 @@ def test_the_oracle_is_sams_own(shape):
     transforms = pytest.importorskip("segment_anything.utils.transforms")
     logits = np.random.default_rng(1).standard_normal((256, 256)).astype(np.float32)
     size = transforms.ResizeLongestSide.get_preprocess_shape(*shape, 1024)
-    assert size == sam.resized(*shape)
+    assert size == fitted_size(*shape)
     stand_in = type("Sam", (), {"image_encoder": type("Encoder", (), {"img_size": 1024})})
     theirs = modelling.Sam.postprocess_masks(stand_in, torch.tensor(logits)[None, None], size, shape)[0, 0].numpy()
-    np.testing.assert_allclose(sam.upsampled(logits, *shape), theirs, atol=2e-4)
+    np.testing.assert_allclose(over_image(logits, *shape), theirs, atol=2e-4)
 
 
 @pytest.mark.parametrize("shape", [(480, 640), (333, 1000), (1500, 700)])
@@ -295,7 +296,7 @@ def test_low_resolution_logits_stand_for_the_mask_to_sam_as_well(shape):
     rows, columns = np.indices(shape)
     disk = (rows - shape[0] / 2) ** 2 + (columns - shape[1] / 2) ** 2 < (min(shape) / 3) ** 2
     logits = sam.low_res(np.where(disk, np.float32(0.9), np.float32(0.1)))
-    back = sam.upsampled(logits, *shape) > 0
+    back = over_image(logits, *shape) > 0
     assert (back & disk).sum() / (back | disk).sum() > 0.98
 
 

@@ -21,7 +21,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from annotating import HEIGHT, SHAPE, WIDTH, Page, dense, disc, drawn, flat, write_photo
+from annotating import HEIGHT, SHAPE, WIDTH, Page, dense, disc, drawn, flat, most_held, write_photo, write_sparse
 from command import ENVIRONMENT
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +33,8 @@ from tiny_model import write_tiny_model
 
 from focalrt import upload
 from focalrt.cli import main
-from focalrt.errors import FocalrtError
+from focalrt.errors import FocalrtError, ModelError
+from focalrt.geometry import Box
 from focalrt.imagefile import read_image
 from focalrt.runs import Runs
 from focalrt.serve.annotate import wire
@@ -149,6 +150,18 @@ def test_steps_with_nothing_to_do_change_nothing(page):
     assert page.step("a.jpg", thing, "accept", region=None)["changed"] == []
     page.step("a.jpg", thing, "accept", 400, region=0)
     page.step("a.jpg", thing, "paint", 400, runs=[], erase=False)
+
+
+def test_a_network_that_fails_is_no_fault_of_the_page(page, monkeypatch):
+    def fail(*_, **__):
+        raise ModelError("segmentor.onnx: it failed")
+
+    thing = painted(page)
+    with monkeypatch.context() as patch:
+        patch.setattr("focalrt.session.predict", fail)
+        assert page.step("a.jpg", thing, "click", 500, x=3, y=3, positive=True) == {"detail": "segmentor.onnx: it failed"}
+    assert page.open("a.jpg")["objects"] == [thing]
+    page.step("a.jpg", thing, "click", x=3, y=3, positive=True)
 
 
 def test_objects_are_renamed_deleted_and_brought_back_with_their_history(page):
@@ -517,6 +530,42 @@ def test_a_damaged_document_is_told_kept_and_only_then_replaced(folder):
     assert kept.read_bytes() == damaged and json.loads(document.read_bytes())
 
 
+@pytest.mark.parametrize("id", [1, [1], {"of": 1}, None], ids=str)
+def test_a_document_whose_ids_a_script_muddled_is_told_kept_and_only_then_replaced(folder, id):
+    document = folder / "a.jpg.coco.json"
+    Sidecar(folder / "a.jpg", *SHAPE).save({1: drawn(1, STROKE), 2: drawn(2, disc(15, 15, 5))})
+    edited = json.loads(document.read_bytes())
+    edited["annotations"][1]["id"] = id
+    document.write_text(json.dumps(edited))
+    muddled = document.read_bytes()
+    Sidecar(folder / "in" / "b #1 ü.png", *SHAPE).save({1: drawn(1, STROKE)})
+    page = Page(folder, MODEL)
+    assert [image["file_name"] for image in page.call("GET", "/api/coco")["images"]] == ["in/b #1 ü.png"]
+    sheet = page.open("a.jpg")
+    assert "a.jpg.coco.json cannot be used: expected annotation ids" in sheet["notices"][0]
+    np.testing.assert_array_equal(dense(sheet["objects"][0]["runs"]), STROKE)  # out of the id map
+    page.create("a.jpg")
+    page.close()
+    (kept,) = folder.glob("a.jpg.coco.json.kept-*")
+    assert kept.read_bytes() == muddled
+    assert len(Sidecar(folder / "a.jpg", *SHAPE).load()) == 3
+
+
+def test_a_script_that_muddles_the_ids_of_an_open_image_stops_no_saving(folder, page):
+    thing = painted(page)
+    page.saved()
+    document = folder / "a.jpg.coco.json"
+    edited = json.loads(document.read_bytes())
+    edited["annotations"] *= 2
+    document.write_text(json.dumps(edited))
+    muddled = document.read_bytes()
+    page.step("a.jpg", thing, "paint", runs=[0, 0, 3], erase=False)
+    page.saved()
+    (kept,) = folder.glob("a.jpg.coco.json.kept-*")
+    assert kept.read_bytes() == muddled
+    assert flat(Sidecar(folder / "a.jpg", *SHAPE).load()[1].runs.to_mask(Box(0, 0, WIDTH, HEIGHT))) == thing["runs"]
+
+
 def test_the_least_recently_used_images_are_closed_once_they_are_saved(folder):
     for number in range(5):
         write_photo(folder / f"{number}.jpg")
@@ -623,6 +672,19 @@ def test_bad_files_are_refused(page, content, status):
 def test_a_photo_that_is_a_bomb_is_refused_before_it_is_decoded(page, folder):
     (folder / "bomb.png").write_bytes(BOMB)
     assert "pixels" in page.open("bomb.png", status=413)["detail"]
+
+
+@pytest.mark.parametrize("begin", [b"", b"\xff\xd8\xff"], ids=["converted for the browser", "shown as it is"])
+def test_a_photo_of_too_many_bytes_is_refused_before_it_is_read(page, folder, begin):
+    write_sparse(folder / "scan.jpg", upload.MOST_BYTES + 1, begin)
+
+    def ask():
+        assert "scan.jpg: expected at most" in page.open("scan.jpg", status=413)["detail"]
+        assert "scan.jpg: expected at most" in page.call("GET", "/api/images/scan.jpg/photo", status=413)["detail"]
+
+    assert most_held(ask) < upload.MOST_BYTES // 4
+    images = {image["name"]: image for image in page.call("GET", "/api/project")["images"]}
+    assert "bytes" in images["scan.jpg"]["error"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 pycocotools and Pillow read what is written; a process that saves without pause is killed at random moments.
 """
 
+import hashlib
 import json
 import os
 import random
@@ -19,7 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from annotating import HEIGHT, SHAPE, WIDTH, disc, drawn, write_photo
+from annotating import HEIGHT, SHAPE, WIDTH, disc, drawn, most_held, write_photo, write_sparse
 from command import ENVIRONMENT
 from hypothesis import given
 from hypothesis import strategies as st
@@ -300,6 +301,38 @@ def test_a_document_that_cannot_be_read_is_kept(photo, content):
     here.save(OBJECTS)
     (copy,) = photo.parent.glob("*.kept-*")
     assert copy.read_bytes() == content and sidecar(photo).load() == OBJECTS
+
+
+def test_files_of_others_too_large_for_memory_are_kept(photo, monkeypatch):
+    monkeypatch.setattr("focalrt.serve.annotate.sidecar.MOST_BYTES", 1 << 20)
+    size = 32 << 20
+    for name in ("photo.jpg.coco.json", "photo.jpg.ids.png"):
+        write_sparse(photo.with_name(name), size)
+    here = sidecar(photo)
+    with pytest.raises(AnnotationError, match="no file of at most"):
+        here.load()
+    assert most_held(lambda: here.save(OBJECTS)) < size // 4
+    kept = sorted(photo.parent.glob("*.kept-*"))
+    assert [path.name.partition(".kept-")[0] for path in kept] == ["photo.jpg.coco.json", "photo.jpg.ids.png"]
+    digest = hashlib.sha256(bytes(size)).hexdigest()
+    for path in kept:
+        assert path.name.endswith(f".kept-{digest[:12]}") and path.read_bytes() == bytes(size)
+    assert sidecar(photo).load() == OBJECTS
+
+
+def test_a_copy_that_cannot_be_made_whole_leaves_everything_as_it_was(photo, monkeypatch):
+    document = Path(f"{photo}.coco.json")
+    document.write_bytes(b"{")
+    before = files(photo.parent)
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="the disk is full"):
+            sidecar(photo).save(OBJECTS)
+    assert files(photo.parent) == before and document.read_bytes() == b"{"
+
+
+def full(descriptor):
+    raise OSError("the disk is full")
 
 
 def test_an_id_map_of_others_is_kept(photo):

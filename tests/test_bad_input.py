@@ -324,6 +324,7 @@ def drawn(height, width, kind=np.bool_):
         ("floats", drawn(5, 3), (2.0, 4.0, 5.0, 9.0), ArgumentTypeError, "box"),
         ("three numbers", drawn(5, 3), (2, 4, 5), ArgumentTypeError, "box"),
         ("no box", drawn(5, 3), None, ArgumentTypeError, "box"),
+        ("beyond all numbers", drawn(5, 3), (0, 0, 10**5000, 1), ArgumentValueError, "box"),
     ),
 )
 def test_strokes(session, mask, box, error, argument):
@@ -375,6 +376,7 @@ def test_policies(merge, error):
         ("0", 0, ArgumentValueError, "threads"),
         ("-1", -1, ArgumentValueError, "threads"),
         ("very many", 10**9, ArgumentValueError, "threads"),
+        ("beyond all numbers", 10**5000, ArgumentValueError, "threads"),
         ("True", True, ArgumentTypeError, "threads"),
         ("text", "2", ArgumentTypeError, "threads"),
         ("float", 2.0, ArgumentTypeError, "threads"),

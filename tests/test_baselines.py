@@ -13,8 +13,9 @@ from focalrt import ArgumentTypeError, ArgumentValueError, ModelError, ModelNotF
 from focalrt.evaluation import grabcut
 from focalrt.evaluation.grabcut import GrabCut, colour_model, trimap, without_islands
 from focalrt.evaluation.robot import Aim
-from focalrt.evaluation.sam import MEAN, STD, Decoder, Encoder, Sam, choose, logits_to_mask, mask_to_logits
+from focalrt.evaluation.sam import MEAN, STD, Decoder, Encoder, Sam, choose, mask_to_logits
 from focalrt.geometry import Click
+from focalrt.masks.sam_logits import over_image
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -469,7 +470,7 @@ def test_the_logits_that_are_seen_again_are_those_of_the_mask_that_was_chosen(sa
     assert seen[0] is None
     np.testing.assert_array_equal(seen[1], made[0][2])
     np.testing.assert_array_equal(seen[2], made[1][0])
-    np.testing.assert_array_equal(session.mask, logits_to_mask(made[2][0], (40, 40)))
+    np.testing.assert_array_equal(session.mask, over_image(made[2][0], 40, 40) > 0)
 
 
 def test_a_given_mask_stays_where_no_click_changes_it(sam):
@@ -499,7 +500,7 @@ def test_a_mask_comes_back_from_its_logits(mask, scale):
     assert logits.shape == (256, 256)
     assert logits.dtype == np.float32
     assert np.abs(logits).max() <= np.float32(6.9)
-    np.testing.assert_array_equal(logits_to_mask(logits, mask.shape), mask)
+    np.testing.assert_array_equal(over_image(logits, *mask.shape) > 0, mask)
 
 
 def test_the_logits_of_a_mask_are_background_in_the_padding():

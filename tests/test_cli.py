@@ -10,13 +10,14 @@ import pytest
 
 pytest.importorskip("onnx", reason="the tiny model is written with onnx, of the test extra")
 
-from command import run
+from command import ENVIRONMENT, run
 from stub import StubNetworks
 from tiny_model import write_tiny_model
 
 import focalrt
 from focalrt.cli import main
-from focalrt.imagefile import read_image, read_mask, write_image
+from focalrt.errors import ImageFileError
+from focalrt.imagefile import ENDINGS, LOSSLESS, read_image, read_mask, write_image
 
 HEIGHT, WIDTH = 60, 80
 IMAGE = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -248,6 +249,15 @@ def files_in(folder):
         pytest.param(f"segment {PHOTO} {CLICK} {TINY} --out folder.png", 1, "folder.png", id="a folder for out"),
         pytest.param(f"segment {PHOTO} {CLICK} {TINY} --out o.xyz", 1, "o.xyz", id="out of no known format"),
         pytest.param(f"segment {PHOTO} {CLICK} {TINY} --out o", 1, "take .png", id="out without an ending"),
+        *(
+            pytest.param(f"segment {PHOTO} {CLICK} {TINY} {option} o{ending}", 1, "take .png", id=f"{option} {ending}")
+            for ending in (".gif", ".hdr", ".jp2", ".pfm", ".pic", ".sr")
+            for option in ("--out", "--overlay")
+        ),
+        *(
+            pytest.param(f"segment {PHOTO} {CLICK} {TINY} --out o{ending}", 2, "blur", id=f"a mask as {ending}")
+            for ending in (".jpg", ".JPEG", ".webp")
+        ),
         pytest.param(f"segment {PHOTO} --click 80,20 {TINY}", 2, "80 x 60 image", id="a click outside"),
         pytest.param(f"segment {PHOTO} --click nan,20 {TINY}", 2, "finite", id="a click nowhere"),
         pytest.param(f"segment {PHOTO} {CLICK} {TINY} --mask small.png", 2, "mask", id="a mask of another size"),
@@ -290,6 +300,45 @@ def test_the_status_is_that_of_the_process(desk, arguments, status):
     done = run(arguments, desk)
     assert (done.returncode, done.stdout) == (status, "")
     assert done.stderr.splitlines()[-1].startswith("focalrt")
+
+
+@pytest.fixture
+def odd(tmp_path, monkeypatch):
+    """A folder with a photo whose name is not UTF-8, as Python tells it; and stdout refuses what is no text."""
+    try:
+        (tmp_path / "caf\udce9.png").write_bytes(encoded(".png", IMAGE))
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONIOENCODING", "utf-8:strict")
+    return tmp_path
+
+
+def test_a_name_that_is_no_text(desk, odd):
+    arguments = ["segment", "caf\udce9.png", "--model", desk / "tiny", "--click", "30,20", "--overlay", "\udcff.jpg"]
+    done = run(arguments, odd)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("caf\\udce9.mask.png: ")
+    session = session_of(desk)
+    session.click(30, 20)
+    assert np.array_equal(read_mask(odd / "caf\udce9.mask.png"), session.mask)
+    assert read_image(odd / "\udcff.jpg").shape == IMAGE.shape
+    done = run([*arguments, "--json"], odd)
+    assert json.loads(done.stdout)["mask"] == "caf\udce9.mask.png"
+
+
+@pytest.mark.parametrize("option", ["--out", "--overlay"])
+def test_an_ending_that_is_no_text(desk, odd, option):
+    done = run(["segment", "caf\udce9.png", "--model", desk / "tiny", "--click", "30,20", option, "o.\udcff"], odd)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("focalrt: 'o.\\udcff': expected ") and done.stderr.endswith("take .png\n")
+    assert len(list(odd.iterdir())) == 1
+
+
+def test_a_model_whose_name_is_no_text_is_listed(odd):
+    write_tiny_model(odd / "tin\udcff")
+    done = run("models --models .", odd)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "tin\\udcff  (tiny, 0.0 MB)\n    origin:  tin\\udcff\n" in done.stdout
 
 
 def test_a_file_that_cannot_be_replaced_stays_as_it_was(tmp_path, monkeypatch):
@@ -344,6 +393,34 @@ def test_orientations(tmp_path, orientation):
 def test_a_photo_comes_back_as_it_was_written(tmp_path):
     write_image(tmp_path / "photo.png", IMAGE)
     assert np.array_equal(read_image(tmp_path / "photo.png"), IMAGE)
+
+
+@pytest.mark.parametrize("ending", [*ENDINGS, ".PNG", ".Jpg"])
+def test_formats_that_are_written(tmp_path, ending):
+    smooth = cv2.blur(IMAGE, (9, 9))
+    write_image(tmp_path / f"photo{ending}", smooth)
+    read = read_image(tmp_path / f"photo{ending}")
+    assert np.abs(read.astype(int) - smooth).mean() < 5
+    assert ending.lower() not in LOSSLESS or np.array_equal(read, smooth)
+
+
+@pytest.mark.parametrize(("ending", "longest"), [(".jpg", 65500), (".webp", 16383)])
+def test_more_pixels_than_a_format_takes(tmp_path, ending, longest):
+    path = tmp_path / f"long{ending}"
+    with pytest.raises(ImageFileError, match=f"{longest + 1} x 1 pixels .*{longest}.*take .png"):
+        write_image(path, np.zeros((1, longest + 1), np.uint8))
+    assert not path.exists()
+    write_image(path, np.zeros((1, longest), np.uint8))
+
+
+def test_an_encoder_that_raises_is_one_that_cannot(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise cv2.error("too large")
+
+    monkeypatch.setattr("cv2.imencode", refuse)
+    with pytest.raises(ImageFileError, match=r"80 x 60 pixels as \.png"):
+        write_image(tmp_path / "mask.png", IMAGE)
+    assert not list(tmp_path.iterdir())
 
 
 def test_sixteen_bits_become_eight(tmp_path):

@@ -144,6 +144,23 @@ def test_a_model_that_could_not_be_loaded_replaces_none(checkpoint, tmp_path, op
     assert not any(step.startswith("building") for step in steps)
 
 
+def test_a_licence_beyond_all_numbers(checkpoint, tmp_path):
+    with pytest.raises(focalrt.ArgumentValueError, match="licence of 16610 bits"):
+        focalrt.convert(checkpoint, tmp_path / "model", variant="hrnet18s-s1", licence=10**5000)
+
+
+@pytest.mark.parametrize("value", [None, 5, b"x", ["x"]])
+def test_paths_that_are_none(tmp_path, monkeypatch, value):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(focalrt.ArgumentTypeError, match=r"^checkpoint: expected a file's path, a string or Path; got "):
+        focalrt.convert(value, "out")
+    with pytest.raises(focalrt.ArgumentTypeError, match=r"^folder: expected a folder's path, a string or Path; got "):
+        focalrt.convert("x", value)
+    with pytest.raises(focalrt.ArgumentTypeError, match=r"^checkpoint: "):
+        costs(value)
+    assert not list(tmp_path.iterdir())
+
+
 # ------------------------------------------------------------ what lies in the way
 
 

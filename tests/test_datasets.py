@@ -25,7 +25,7 @@ from focalrt.errors import (
     MissingExtraError,
 )
 from focalrt.evaluation.datasets import LAYOUTS, LEAST_AREA, folders, open_dataset
-from focalrt.evaluation.datasets.coco_shapes import lengths_of_text, read_shape
+from focalrt.evaluation.datasets.coco_shapes import read_shape
 from focalrt.evaluation.datasets.found import sample_name
 from focalrt.evaluation.datasets.maps import MOST_PIXELS, read_ids
 from focalrt.evaluation.datasets.matfile import read_field
@@ -309,13 +309,13 @@ def read_all(root, layout=None):
     return dataset
 
 
-def read_or_refused(read, told):
+def read_or_refused(read, *told):
     """What ``read`` returns; None where it refuses, saying so."""
     try:
         return read()
     except DatasetError as error:
         message = str(error)
-    assert told in message
+    assert all(each in message for each in told)
     return None
 
 
@@ -860,9 +860,9 @@ def test_the_pixels_of_a_polygon(tmp_path):
 def test_run_lengths_as_list_and_as_text_are_the_mask(mask):
     height, width = mask.shape
     text = pycocotools.encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
-    assert lengths_of_text(text.encode()).tolist() == lengths(mask)
     for counts in (text, lengths(mask)):
         shape = read_shape({"size": [height, width], "counts": counts}, height, width, "here")
+        assert shape.lengths.tolist() == lengths(mask)
         assert shape.area == mask.sum()
         np.testing.assert_array_equal(shape.mask(), mask)
 
@@ -870,7 +870,7 @@ def test_run_lengths_as_list_and_as_text_are_the_mask(mask):
 @given(st.text(max_size=12) | st.text(st.characters(min_codepoint=48, max_codepoint=111), max_size=40))
 def test_any_text_of_run_lengths_fills_the_plane_or_is_refused(text):
     segmentation = {"size": [3, 4], "counts": text}
-    shape = read_or_refused(lambda: read_shape(segmentation, 3, 4, "here"), "here: expected ")
+    shape = read_or_refused(lambda: read_shape(segmentation, 3, 4, "here"), "here: ", "expected ")
     assert shape is None or shape.mask().shape == (3, 4)
 
 
@@ -883,7 +883,7 @@ json_values = st.recursive(
 
 @given(json_values | st.lists(st.lists(st.floats(-6, 9) | st.integers(-6, 9), min_size=5, max_size=9), max_size=3))
 def test_any_segmentation_is_a_shape_or_is_refused(segmentation):
-    shape = read_or_refused(lambda: read_shape(segmentation, 3, 4, "here"), "here: expected ")
+    shape = read_or_refused(lambda: read_shape(segmentation, 3, 4, "here"), "here: ", "expected ")
     assert shape is None or shape.mask().shape == (3, 4)
 
 
@@ -932,19 +932,23 @@ FIRST = "annotations[0]"
         (lambda c: c["annotations"][2]["segmentation"].update(size=[24, 20]), "of size [20, 24]; got list [24, 20]"),
         (lambda c: c["annotations"][2]["segmentation"].pop("counts"), "expected run lengths as 'counts'"),
         (lambda c: c["annotations"][2]["segmentation"].update(counts=[1.0, 479]), "expected run lengths as 'counts'"),
-        (lambda c: c["annotations"][2]["segmentation"].update(counts=[-1, 481]), "expected runs of 0 and more"),
+        (lambda c: c["annotations"][2]["segmentation"].update(counts=[-1, 481]), "'counts'[0]: expected a whole"),
         (
             lambda c: c["annotations"][2]["segmentation"].update(counts=[479]),
-            "runs of 0 and more, 480 pixels in all; got list [479]",
+            "'counts': expected counts that add up to 480 pixels; got 479",
         ),
         (
             lambda c: c["annotations"][2]["segmentation"].update(counts=[10**4000]),
-            "expected run lengths as 'counts'; got list [",
+            "'counts': expected a flat list of whole numbers; got list [",
         ),
-        (lambda c: c["annotations"][1]["segmentation"].update(counts="\u00e9"), "characters without a meaning"),
-        (lambda c: c["annotations"][1]["segmentation"].update(counts="o"), "it is cut short"),
-        (lambda c: c["annotations"][1]["segmentation"].update(counts="o" * 99 + "0"), "a number of more than 35 bits"),
-        (lambda c: c["annotations"][1]["segmentation"].update(counts="O"), "expected runs of 0 and more"),
+        (lambda c: c["annotations"][1]["segmentation"].update(counts="\u00e9"), "'counts': expected ASCII characters"),
+        (lambda c: c["annotations"][1]["segmentation"].update(counts="\ud800"), "'counts': expected ASCII characters"),
+        (lambda c: c["annotations"][1]["segmentation"].update(counts="p"), "expected the characters '0' to 'o'"),
+        (lambda c: c["annotations"][1]["segmentation"].update(counts=""), "'counts': expected at least one count"),
+        (lambda c: c["annotations"][1]["segmentation"].update(counts="o"), "the string was cut off"),
+        (lambda c: c["annotations"][1]["segmentation"].update(counts="o" * 99 + "0"), "at most 7 characters a count"),
+        (lambda c: c["annotations"][1]["segmentation"].update(counts="O"), "'counts'[0]: expected a whole number"),
+        (lambda c: c["annotations"][1]["segmentation"].update(counts="oooooo?"), "'counts'[0]: expected a whole"),
     ],
 )
 def test_json_that_is_not_coco_says_where(tmp_path, change, told):

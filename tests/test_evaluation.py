@@ -21,13 +21,13 @@ from tiny_model import write_tiny_model
 import focalrt
 from focalrt.cli import main
 from focalrt.errors import DatasetError, EvaluationError, ModelNotFoundError
-from focalrt.evaluation import Rules, evaluate
+from focalrt.evaluation import Rules, catalogue, evaluate
 from focalrt.evaluation import run as running
-from focalrt.evaluation.catalogue import fingerprint, has_policy, open_method, split
+from focalrt.evaluation.catalogue import fingerprint, has_policy, kept_method, open_method, split
 from focalrt.evaluation.datasets import open_dataset
 from focalrt.evaluation.defects import write_masks
 from focalrt.evaluation.metrics import iou
-from focalrt.evaluation.play import Job, click_through, play
+from focalrt.evaluation.play import Job, click_through, first_mask, play
 from focalrt.evaluation.record import MOST_CLICKS, Row
 from focalrt.evaluation.robot import Robot
 from focalrt.evaluation.sample import Example
@@ -63,6 +63,7 @@ class Correcting:
     """Sets right whatever component of the error was clicked, and makes ``spoilt`` right pixels wrong."""
 
     spoilt: int = 0
+    digest: str = "1.0"
 
     def session(self, image, mask=None):
         return CorrectingSession(image[..., 0] > 127, self.spoilt, mask)
@@ -83,8 +84,30 @@ class CorrectingSession:
 
 
 class Failing:
+    digest = "1.0"
+
     def session(self, image, mask=None):
         raise MemoryError("no room for it")
+
+
+@dataclass
+class Telling:
+    """Another method, whose masks are told in another way."""
+
+    method: object
+    way: object
+
+    def session(self, image, mask=None):
+        return TellingSession(self.method.session(image, mask), self.way)
+
+
+class TellingSession:
+    def __init__(self, session, way):
+        self.session, self.click, self.way = session, session.click, way
+
+    @property
+    def mask(self):
+        return self.way(self.session.mask)
 
 
 def white_on_black(truth):
@@ -143,6 +166,46 @@ def test_one_click_for_every_wrong_component():
 
 def test_harm_is_told_for_every_click():
     assert [move.harm for move in played(Correcting(spoilt=7), target=1.0)][:2] == [7, 7]
+
+
+AT_THE_TOP = np.roll(TRUTH, (-10, -10), (0, 1))  # so that Correcting takes right pixels of the object away, too
+
+
+@pytest.mark.parametrize("top", [1, 255])
+def test_masks_of_bytes_are_counted_as_those_of_bool(top):
+    in_bytes = Telling(Correcting(spoilt=7), lambda mask: np.where(mask, top, 0).astype(np.uint8))
+    moves = [played(method, AT_THE_TOP, target=1.0) for method in (Correcting(spoilt=7), in_bytes)]
+    assert [move.harm for move in moves[0]][:2] == [7, 7]
+    assert [move[:6] for move in moves[1]] == [move[:6] for move in moves[0]]
+
+
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [
+        (lambda mask: mask.astype(np.uint8) * 7, "ArgumentValueError: the method's mask: uint8 masks hold 0 and 1"),
+        (lambda mask: mask.astype(np.float32), "ArgumentTypeError: the method's mask: expected bool, or uint8"),
+        (lambda mask: mask[1:], "ArgumentValueError: the method's mask: expected the shape (40, 40)"),
+        (lambda mask: None, "ArgumentValueError: the method's mask: expected the shape (40, 40)"),
+    ],
+    ids=["other values", "floats", "another size", "none"],
+)
+def test_what_is_no_mask_is_told_in_the_record(photos, way, told):
+    (record,) = evaluate(photos, {"mine": Telling(Correcting(), way)}, limit=1).records
+    assert record.error.startswith(told)
+
+
+def test_a_method_may_draw_on_the_mask_that_it_is_given(photos):
+    class Drawing(Correcting):
+        def session(self, image, mask=None):
+            session = super().session(image, mask)
+            session.mask = mask
+            return session
+
+    drawing, copying = (
+        evaluate(photos, {"mine": method}, rules=Rules("corrupt")).records
+        for method in (Drawing(spoilt=7), Correcting(spoilt=7))
+    )
+    assert without_times(drawing) == without_times(copying)
 
 
 def test_a_mask_that_is_right_already_gets_no_click():
@@ -307,6 +370,21 @@ def test_another_release_and_another_layout_are_other_runs(photos, tmp_path, mon
     monkeypatch.setattr(running, "__version__", "77.0")
     with pytest.raises(EvaluationError, match=r"another run[^;]*: focalrt is '[0-9].*' there, '77.0' now"):
         evaluate(photos, {"mine": Correcting()}, out=tmp_path / "out")
+
+
+def test_an_own_method_that_was_edited_is_another_run(photos, tmp_path):
+    evaluate(photos, {"mine": Correcting()}, out=tmp_path / "out")
+    with pytest.raises(EvaluationError, match=r"another run[^;]*: networks is .*'1\.0'.* there, .*'1\.1'.* now"):
+        evaluate(photos, {"mine": Correcting(spoilt=7, digest="1.1")}, out=tmp_path / "out")
+
+
+@pytest.mark.parametrize("digest", [None, "", 3])
+def test_records_of_an_own_method_without_a_digest_are_not_kept(photos, tmp_path, digest):
+    method = Correcting(digest=digest)
+    with pytest.raises(EvaluationError, match=r"^out: .*'mine' has the digest .*Give it one, or leave out the folder$"):
+        evaluate(photos, {"mine": method}, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert [record.error for record in evaluate(photos, {"mine": method}).records] == [None] * 4
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null"])
@@ -533,6 +611,75 @@ def test_methods_and_jobs_can_be_pickled(photos):
     job = running.Job(Row("mine", "-", "robot"), found.samples[0], Rules(), Correcting())
     copy = pickle.loads(pickle.dumps(job))
     assert (copy.row, copy.sample.name, copy.rules) == (job.row, job.sample.name, job.rules)
+
+
+# ------------------------------------------------------------ the clock
+
+
+def test_a_method_of_the_catalogue_is_clicked_on_something_else_first(photos, monkeypatch):
+    """Once, from scratch and from a mask; whatever a first click of a process waits for is over then."""
+    opened = []
+
+    class Watched(Answering):
+        def session(self, image, mask=None):
+            session = super().session(image, mask)
+            opened.append((image, mask is not None, session))
+            return session
+
+    kept_method.cache_clear()
+    monkeypatch.setattr(catalogue, "open_method", lambda *_: Watched(100))
+    try:
+        evaluate(photos, ["grabcut"], limit=2)
+    finally:
+        kept_method.cache_clear()
+    of_photos = [image.shape == (SIDE, SIDE, 3) for image, _, _ in opened]
+    assert of_photos == [False, False, True, True]
+    assert [from_mask for _, from_mask, _ in opened] == [False, True, False, False]
+    assert all(session.clicks for _, _, session in opened)
+
+
+@pytest.mark.parametrize("kind", ["", "soft:"])
+def test_no_kernel_is_compiled_or_loaded_inside_the_clock(photos, tiny, tmp_path, kind):
+    """In a process that has none yet: what a kept method has not called before, no click of a run calls either."""
+    program = f"""
+import json, sys
+from focalrt.evaluation.catalogue import fingerprint, kept_method
+from focalrt.evaluation.datasets import open_dataset
+from focalrt.evaluation.play import Job, Rules, play
+from focalrt.evaluation.record import Row
+
+def there():
+    modules = [module for name, module in sys.modules.items() if name.startswith("focalrt.kernels.")]
+    kernels = [each for module in modules for each in vars(module).values() if hasattr(each, "signatures")]
+    return sorted({{(kernel.__module__, kernel.__name__, str(kernel.signatures)) for kernel in kernels}})
+
+name = {kind + tiny!r}
+digest = fingerprint(name)
+kept_method(name, "auto", 1, digest)
+before = there()
+records = [
+    play(Job(Row(name, "auto", "robot"), sample, Rules(start, target=1.0), digest=digest))
+    for start in ("scratch", "corrupt")
+    for sample in open_dataset({str(photos)!r}).samples[:2]
+]
+print(json.dumps([[len(record.moves) for record in records], len(before), before == there()]))
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, timeout=300)
+    clicks, count, same = json.loads(done.stdout)
+    assert min(clicks) == MOST_CLICKS
+    assert count > 10
+    assert same
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "grabcut"])
+def test_a_warm_method_clicks_as_a_fresh_one(photos, tiny, kind):
+    name = kind if kind == "grabcut" else f"{kind}{tiny}"
+    (record,) = evaluate(photos, [name], rules=Rules("corrupt"), limit=1).records
+    sample = open_dataset(photos).samples[0]
+    example = sample.read()
+    fresh = click_through(open_method(name, "auto", 1), example, Robot(), first_mask(sample, example, Rules("corrupt")))
+    assert [move[:6] for move in record.moves] == [move[:6] for move in fresh]
 
 
 # ------------------------------------------------------------ the commands

@@ -468,12 +468,23 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(what):
     assert not FRAME.any() and SQUARE.area == 9
 
 
-def test_refused_spans_stay_the_callers_own():
+def test_spans_stay_the_callers_own():
     spans = np.array([[1, 0, 2], [0, 0, 2]], np.int32)
     with pytest.raises(ArgumentValueError):
         Runs(spans)
     spans[:] = [[0, 0, 2], [1, 0, 2]]
-    assert Runs(spans).area == 4 and not spans.flags.writeable
+    for given_spans in (spans, spans[:], frozen(spans), np.asfortranarray(spans)):
+        writeable = given_spans.flags.writeable
+        runs = Runs(given_spans)
+        assert runs.area == 4 and given_spans.flags.writeable == writeable
+        assert not runs.spans.flags.writeable and not np.shares_memory(runs.spans, given_spans)
+
+
+def test_no_view_of_the_callers_leads_past_the_check():
+    spans = np.array([[0, 0, 2], [1, 0, 2]], np.int32)
+    runs = Runs(spans[:])
+    spans[1, 0] = 5
+    assert runs == Runs.rectangle(Box(0, 0, 2, 2))
 
 
 @pytest.mark.parametrize("name", ["xor", "and", "or", "minus"])
@@ -735,6 +746,23 @@ def test_a_crossing_that_division_puts_one_pixel_late(left, right, width):
     """The threshold is met at a pixel, but the place computed for it lies just beyond: its own value decides."""
     grid = np.array([[left, right], [left, right]], np.float32)
     np.testing.assert_array_equal(read_grid(grid, 0.0, 1, width), from_grid_by_definition(grid, 0.0, 1, width))
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.7, 1 / 3])
+def test_a_threshold_between_two_float32_is_the_nearest_one_everywhere(threshold):
+    """Also along the cells, where values are of 64 bits: as NumPy compares the corners, so all that lies between."""
+    tie, more = np.float32(threshold), np.float32(threshold + 0.1)
+    grid, box = np.array([[tie, more], [tie, more]]), Box(0, 0, 2, 2)
+    np.testing.assert_array_equal(Runs.from_grid(grid, threshold, box).to_mask(box), grid > threshold)
+    np.testing.assert_array_equal(read_grid(grid, threshold, 5, 7)[:, 0], False)
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.7])
+def test_probabilities_at_a_threshold_are_on_one_side_everywhere(threshold):
+    """Logits whose probabilities are the float32 nearest to it: a tie is outside, at corners and between them."""
+    at = np.float32(np.log(threshold / (1 - threshold)))
+    logits, box = np.array([[at, at + 1], [at, at + 1]], np.float32), Box(0, 0, 2, 2)
+    np.testing.assert_array_equal(Runs.from_logits(logits, threshold, box).to_mask(box), [[False, True]] * 2)
 
 
 @given(small_grids())
@@ -1084,6 +1112,30 @@ def test_a_cache_that_can_only_be_read_is_read(tmp_path):
 
 
 @needs_jit
+@pytest.mark.parametrize(("ending", "left"), [("nbi", 0), ("nbi", 40), ("nbc", 40)])
+def test_a_torn_file_of_a_cache_is_made_anew(tmp_path, ending, left):
+    read_a_cache(tmp_path, "")
+    for file in tmp_path.rglob(f"*.{ending}"):
+        file.write_bytes(file.read_bytes()[:left])
+    assert read_a_cache(tmp_path, "") == [5, 0, 1]
+    assert read_a_cache(tmp_path, "") == [5, 1, 0]
+
+
+FULL = """
+def full(*_):
+    raise OSError(28, "No space left on device")
+numba.core.caching.IndexDataCacheFile.save = full
+"""
+
+
+@needs_jit
+def test_a_disk_that_fills_after_the_import_stops_nothing(tmp_path):
+    assert read_a_cache(tmp_path, FULL) == [5, 0, 1]
+    assert read_a_cache(tmp_path, "") == [5, 0, 1]
+    assert read_a_cache(tmp_path, FULL) == [5, 1, 0]
+
+
+@needs_jit
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
 def test_a_cache_that_root_left_is_read_by_others(tmp_path):
     """As in an image of a container; the folders above pytest's are root's alone."""
@@ -1101,6 +1153,7 @@ def test_a_cache_that_root_left_is_read_by_others(tmp_path):
 def test_another_numba_than_the_one_known_stops_nothing(monkeypatch):
     monkeypatch.setattr("numba.core.caching.CompileResultCacheImpl._locator_classes", [])
     monkeypatch.setattr("numba.core.caching.FunctionCache", None)
+    _jit.kernel_cache.cache_clear()
     assert _jit.kernel(lambda n: n + 1)(1) == 2
 
 

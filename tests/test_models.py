@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("onnx", reason="the tiny networks are written with onnx, of the test extra")
 
 from command import run
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from tiny_model import (
     blank_network,
     network,
@@ -27,7 +27,7 @@ from tiny_model import (
 import focalrt
 from focalrt import ModelError, ModelNotFoundError
 from focalrt.evaluation.catalogue import fingerprint, open_method
-from focalrt.networks import Networks, Segmentor
+from focalrt.networks import FocalClickNetworks, RitmNetwork, answers
 from focalrt.zoo import shipped_folder
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
@@ -61,7 +61,7 @@ def test_a_whole_model_segments(tmp_path, side):
     session.click(30, 20, False)
     assert not session.mask[20, 30]
     assert (model.description.variant, model.description.side) == ("tiny", side)
-    assert repr(model) == "<focalrt.Model tiny>"
+    assert repr(model) == "<focalrt.Model tiny, threshold 0.5>"
 
 
 def test_another_threshold_is_another_model_of_the_same_networks(tiny):
@@ -71,10 +71,17 @@ def test_another_threshold_is_another_model_of_the_same_networks(tiny):
     for each in (model.at_threshold(0.3), model, model.at_threshold(0.7)):
         session = each.session(IMAGE)
         session.click(30, 20)
-        np.testing.assert_array_equal(session.mask, session.probability() > each._networks.threshold)
+        np.testing.assert_array_equal(session.mask, session.probability() > each.threshold)
         areas.append(session.mask.sum())
     assert areas[0] > areas[1] > areas[2]
-    assert model.description.threshold == 0.5
+
+
+def test_a_model_tells_its_own_threshold_and_its_description_that_of_the_file(tiny):
+    model = focalrt.load(tiny, threads=1)
+    other = model.at_threshold(0.3)
+    assert (model.threshold, other.threshold) == (0.5, 0.3)
+    assert model.description.threshold == other.description.threshold == 0.5
+    assert repr(other) == "<focalrt.Model tiny, threshold 0.3>"
 
 
 @pytest.mark.parametrize("threshold", [0, 1, -0.1, float("nan"), "0.5", True])
@@ -215,7 +222,121 @@ def test_a_network_that_cannot_be_run(tmp_path, monkeypatch, network):
     assert_no_model(folder, str(folder / "segmentor.onnx"))
 
 
+# ------------------------------------------------------------ networks that do not do what they declare
+
+
+def sliced(whole, output):
+    """The last nodes of a network: the first rows of what it would answer."""
+    return [helper.make_node("Slice", [whole, "zero", "rows", "axis"], [output])]
+
+
+def beyond(whole, output):
+    """The same, where ONNX Runtime itself gives up: there is but one number to take, and none at the missing rows."""
+    return [
+        helper.make_node("Sub", ["size", "rows"], ["missing"]),
+        helper.make_node("Gather", ["nought", "missing"], ["nothing"]),
+        helper.make_node("Add", [whole, "nothing"], [output]),
+    ]
+
+
+def cut(model, output, feed, plane, size, last):
+    """A network that has one row to answer, and not ``size``, once a plane of that input is not all 0."""
+    whole = f"{output}.whole"
+    for node in model.graph.node:
+        node.output[:] = [whole if name == output else name for name in node.output]
+    model.graph.node.extend(
+        [
+            helper.make_node("Gather", [feed, "plane"], ["clicks"], axis=1),
+            helper.make_node("ReduceMax", ["clicks"], ["most"], keepdims=0),
+            helper.make_node("Ceil", ["most"], ["any"]),
+            helper.make_node("Mul", ["any", "loss"], ["lost"]),
+            helper.make_node("Add", ["lost", "length"], ["left"]),
+            helper.make_node("Cast", ["left"], ["scalar"], to=TensorProto.INT64),
+            helper.make_node("Reshape", ["scalar", "one"], ["rows"]),
+            *last(whole, output),
+        ]
+    )
+    constants = {"plane": plane, "one": [1], "zero": [0], "axis": [2], "size": [size]}
+    numbers = {"loss": 1 - size, "length": size, "nought": [0]}
+    arrays = {name: np.array(value, np.int64) for name, value in constants.items()}
+    arrays |= {name: np.array(value, np.float32) for name, value in numbers.items()}
+    model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in arrays.items())
+    return model
+
+
+# where the output comes from, which plane of an input tells of negative clicks, and what the output then is
+UNRELIABLE = {
+    "logits": ("segmentor", tiny_segmentor, ("logits", "maps", 2, 256), "(1, 1, 1, 256)"),
+    "context": ("segmentor", tiny_segmentor, ("context", "maps", 2, 32), "(1, 32, 1, 32)"),
+    "refined": ("refiner", tiny_refiner, ("refined", "disks", 1, 256), "(1, 1, 1, 256)"),
+    "RITM's logits": ("segmentor", tiny_alone, ("logits", "maps", 2, 32), "(1, 1, 1, 32)"),
+}
+
+
+def unreliable(folder, which, last):
+    """A model that answers as it should until there is a negative click; its session, in the middle of its history."""
+    name, write, where, _ = UNRELIABLE[which]
+    network = cut(write(), *where, last)
+    if write is tiny_alone:
+        write_tiny_ritm(folder, network=network)
+    else:
+        write_tiny_model(folder, **{name: network})
+    session = focalrt.load(folder, threads=1).session(IMAGE)
+    session.click(30, 20)
+    session.click(34, 22)
+    session.undo()
+    return session
+
+
+def state(session):
+    return session.mask.tobytes(), session.clicks, session.withheld.runs, session.can_undo, session.can_redo
+
+
+@pytest.mark.parametrize("which", UNRELIABLE)
+def test_an_output_of_another_shape_than_declared_is_told_and_changes_nothing(tmp_path, which):
+    """ONNX Runtime hands it out with a warning at most, and kernels would read beyond it."""
+    name, *_, shape = UNRELIABLE[which]
+    session = unreliable(tmp_path / "tiny", which, sliced)
+    before, probability = state(session), session.probability()
+    with pytest.raises(ModelError, match="does not answer as it declares") as caught:
+        session.click(26, 18, False)
+    assert str(tmp_path / "tiny" / f"{name}.onnx") in str(caught.value) and f"float32 {shape}" in str(caught.value)
+    assert state(session) == before and np.array_equal(session.probability(), probability)
+    assert session.redo().kind == "click" and session.click(24, 18).outcome == "written"
+    with pytest.raises(ModelError, match="does not answer as it declares"):
+        focalrt.segment(IMAGE, [(30, 20), (26, 18, False)], model=focalrt.load(tmp_path / "tiny"))
+
+
+@pytest.mark.parametrize("which", UNRELIABLE)
+def test_a_network_that_fails_on_an_input_is_told_and_changes_nothing(tmp_path, which):
+    session = unreliable(tmp_path / "tiny", which, beyond)
+    before = state(session)
+    with pytest.raises(ModelError, match="cannot be run on this input"):
+        session.click(26, 18, False)
+    assert state(session) == before and session.redo().kind == "click"
+
+
+def test_what_memory_does_not_hold_is_no_fault_of_the_model(tmp_path):
+    class Full:
+        def run(self, names, feeds):
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        answers(Full(), tmp_path / "segmentor.onnx", {}, {"logits": (1, 1, 256, 256)})
+
+
 # ------------------------------------------------------------ model.json
+
+
+def test_a_description_can_be_hashed_and_holds_numbers_of_one_type(tiny):
+    """Kernels are compiled for each type of their arguments; converted models have 5.0 where others have 5."""
+    described = [focalrt.load(tiny, threads=1).description, focalrt.installed(tiny.parent)["tiny"].description]
+    content = json.loads((tiny / "model.json").read_text())
+    (tiny / "model.json").write_text(json.dumps(content | {"radius": 5.0, "refiner_radius": 5.0}))
+    described.append(focalrt.load(tiny, threads=1).description)
+    assert len({*described}) == 1 and isinstance(described[0], focalrt.Description)
+    for each in described:
+        assert (type(each.radius), type(each.refiner_radius), type(each.threshold)) == (float, float, float)
 
 
 def test_a_missing_description(tiny):
@@ -287,7 +408,7 @@ def test_a_wrong_field(tiny, field, value):
 def test_a_model_of_ritm_is_one_network(tmp_path):
     folder = write_tiny_ritm(tmp_path / "tiny")
     model = focalrt.load(folder, threads=1)
-    assert isinstance(model._networks, Segmentor)
+    assert isinstance(model._networks, RitmNetwork)
     assert (model.description.method, model.description.files) == ("ritm", ("segmentor.onnx",))
     assert (model.description.side, model.description.refiner_radius) == (128, 0)
     session = model.session(IMAGE)
@@ -302,7 +423,7 @@ def test_a_description_that_tells_no_method_is_of_focalclick(tiny):
     assert "method" not in json.loads((tiny / "model.json").read_text())
     model = focalrt.load(tiny, threads=1)
     assert (model.description.method, model.description.files) == ("focalclick", NETWORKS)
-    assert isinstance(model._networks, Networks)
+    assert isinstance(model._networks, FocalClickNetworks)
 
 
 def redescribed(folder, changes):
@@ -361,9 +482,9 @@ def test_a_network_that_is_not_ritms(tmp_path, network):
 def test_networks_of_one_method_are_not_taken_for_the_others(tmp_path, tiny):
     ritm = write_tiny_ritm(tmp_path / "ritm")
     with pytest.raises(ModelError, match="holds a model of ritm; here one of focalclick is needed"):
-        Networks(ritm)
+        FocalClickNetworks(ritm)
     with pytest.raises(ModelError, match="holds a model of focalclick; here one of ritm is needed"):
-        Segmentor(tiny)
+        RitmNetwork(tiny)
 
 
 @pytest.mark.usefixtures("two_shipped")
@@ -557,7 +678,7 @@ def test_a_pickled_model_is_loaded_anew(tmp_path, monkeypatch, method):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     again = pickle.loads(pickled)
-    assert (again._networks.threshold, again._networks.threads) == (0.3, 2)
+    assert (again.threshold, again._networks.threads) == (0.3, 2)
     assert again.description == model.description and clicked(again) == clicked(model)
     assert len(pickled) < 2000
     WRITERS[method](tmp_path / "tiny", 256)

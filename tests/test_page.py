@@ -98,6 +98,47 @@ def import_mask(tab, mask):
     tab.idle()
 
 
+def copies(folder, *names):
+    """Photos under these names in the folder."""
+    for name in names:
+        shutil.copy(PHOTOS / "chelsea.jpg", folder / name)
+    return names
+
+
+def held_back(tab, pattern, answered=False):
+    """Holds the next request for such an address back, or its answer; returns a function that waits until it is held.
+
+    That function returns the route, and the answer or None.
+    """
+    held = []
+    tab.page.context.route(
+        pattern, lambda route: held.append((route, route.fetch() if answered else None)), times=1
+    )
+
+    def wait():
+        while not held:
+            tab.page.wait_for_timeout(10)
+        return held[0]
+
+    return wait
+
+
+def choose(tab, image):
+    """Clicks an image in the list."""
+    tab.page.locator("#images button").filter(has_text=image).click()
+
+
+def shows(tab, image):
+    """Waits until that image is open, and no other on its way."""
+    tab.until(f"decodeURIComponent(location.hash) === '#{image}' && !document.body.matches('.opening')")
+
+
+def objects_of(tab, image):
+    """The objects of any image as the server has them."""
+    tab.image = image
+    return tab.objects()
+
+
 def disc(x, y, radius, shape=(300, 451)):
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     return np.hypot(rows - y, columns - x) < radius
@@ -460,6 +501,66 @@ def test_of_images_that_are_chosen_while_one_opens_the_last_is_next(tabs, folder
     assert sum(url.endswith("turn%20a.jpg/open") for url in tab.requests) == 1
 
 
+def test_files_go_to_the_image_that_they_were_dropped_on(tabs, folder):
+    a, b = copies(folder, "drop a.jpg", "drop b.jpg")
+    tab = tabs(a)
+    masks = [cv2.imencode(".png", disc(x, 150, 20).astype(np.uint8) * 255)[1].tolist() for x in (80, 220, 360)]
+    dropped = tab.page.evaluate_handle(
+        """masks => {
+          const data = new DataTransfer();
+          masks.forEach((mask, k) => data.items.add(new File([new Uint8Array(mask)], `${k}.png`)));
+          return data;
+        }""",
+        masks,
+    )
+    wait = held_back(tab, "**/import")
+    tab.page.dispatch_event("#stage", "drop", {"dataTransfer": dropped})
+    route, _ = wait()
+    choose(tab, b)
+    route.continue_()
+    shows(tab, b)
+    tab.until("performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/import')).length === 3")
+    tab.idle()
+    assert tab.names() == []
+    assert tab.page.locator("#images button").filter(has_text=a).locator(".count").inner_text() == "3"
+    assert len(objects_of(tab, a)) == 3
+    assert objects_of(tab, b) == []
+    choose(tab, a)
+    shows(tab, a)
+    tab.idle()
+    assert len(tab.names()) == 3
+
+
+def test_what_is_deleted_or_brought_back_while_a_file_is_imported_stays_so(tab):
+    tab.press("n", "n", "2", "Delete")
+    wait = held_back(tab, "**/import", answered=True)
+    content = cv2.imencode(".png", disc(90, 80, 30).astype(np.uint8) * 255)[1].tobytes()
+    tab.page.set_input_files("#file", {"name": "given.png", "mimeType": "image/png", "buffer": content})
+    route, answer = wait()
+    for key in ("Control+z", "1", "Delete"):
+        tab.page.keyboard.press(key)
+    tab.page.wait_for_timeout(100)
+    route.fulfill(response=answer)
+    tab.until("document.querySelectorAll('#objects li').length === 2")
+    tab.idle()
+    assert sorted(tab.names()) == sorted(each["name"] for each in tab.objects())
+    assert "Object 2" in tab.names()
+
+
+def test_an_object_whose_deletion_waits_does_not_come_back_by_itself(tab):
+    tab.expected = ("500",)
+    tab.press("n", "n", "1")
+    wait = held_back(tab, "**/click")
+    tab.page.mouse.click(*tab.place(230, 150))
+    route, _ = wait()
+    for key in ("2", "Delete"):
+        tab.page.keyboard.press(key)
+    route.fulfill(status=500, json={"detail": "no."})  # after which the page asks how things are
+    tab.until("document.querySelector('#notice .text').textContent === 'no.'")
+    tab.idle()
+    assert tab.names() == ["Object 1"] == [each["name"] for each in tab.objects()]
+
+
 def test_what_another_program_wrote_or_a_new_photo_shows_when_the_page_is_looked_at(tab, folder, photo):
     tab.click(150, 120)
     given = disc(90, 80, 30)
@@ -528,6 +629,155 @@ def test_a_silent_server_and_a_reload_lose_no_step(tab, model):
     assert len(tab.objects()[0]["clicks"]) == 3
     assert [action for _, action, _ in tab.steps] == ["click"] * 3
     np.testing.assert_array_equal(tab.export() == 1, replayed(model.session(pixels()), tab.steps).mask)
+
+
+def test_steps_that_a_reload_left_unsent_stay_with_their_image(tabs, folder):
+    a, b = copies(folder, "unsent a.jpg", "unsent b.jpg")
+    tabs(b).press("n")
+    tab = tabs(a)
+    tab.expected = ("ERR_FAILED",)
+    tab.press("n")
+    tab.page.context.route("**/objects/1", lambda route: route.abort())
+    tab.page.keyboard.press("Delete")
+    tab.until("document.querySelector('#notice').textContent.includes('kept here')")
+    wait = held_back(tab, "**/unsent%20a.jpg/photo")
+    tab.page.reload()
+    route, _ = wait()
+    choose(tab, b)
+    route.continue_()
+    tab.page.context.unroute("**/objects/1")
+    shows(tab, b)
+    tab.idle()
+    assert tab.names() == ["Object 1"]
+    assert len(objects_of(tab, b)) == 1
+    assert objects_of(tab, a) == []
+
+
+def test_unsent_steps_of_an_image_that_does_not_open_wait_until_it_does(tabs, folder):
+    a, b = copies(folder, "unopened a.jpg", "unopened b.jpg")
+    tab = tabs(a)
+    tab.expected = ("ERR_FAILED", "500")
+    tab.press("n")
+    tab.page.context.route("**/objects/1", lambda route: route.abort())
+    tab.page.keyboard.press("Delete")
+    tab.until("document.querySelector('#notice').textContent.includes('kept here')")
+    tab.page.context.route(
+        "**/unopened%20a.jpg/open", lambda route: route.fulfill(status=500, json={"detail": "no."}), times=1
+    )
+    tab.page.reload()
+    tab.until("document.querySelector('#notice .text').textContent === 'no.'")
+    tab.page.context.unroute("**/objects/1")
+    choose(tab, b)
+    shows(tab, b)
+    tab.press("n")
+    assert len(objects_of(tab, b)) == len(objects_of(tab, a)) == 1
+    choose(tab, a)
+    shows(tab, a)
+    tab.idle()
+    assert tab.names() == objects_of(tab, a) == []
+    assert len(objects_of(tab, b)) == 1
+
+
+def test_what_is_done_to_an_image_while_the_next_one_opens_stays_with_it(tabs, folder):
+    a, b = copies(folder, "leaving a.jpg", "leaving b.jpg")
+    tabs(b).press("n")
+    tab = tabs(a)
+    tab.expected = ("ERR_FAILED",)
+    tab.press("n")
+    wait = held_back(tab, "**/leaving%20b.jpg/photo")
+    choose(tab, b)
+    route, _ = wait()
+    tab.page.context.route("**/objects/1", lambda route: route.abort())
+    tab.page.keyboard.press("Delete")
+    tab.until("document.querySelector('#notice').textContent.includes('kept here')")
+    route.continue_()
+    tab.page.wait_for_timeout(200)
+    tab.reload()
+    assert tab.page.locator("#name").inner_text() == a
+    tab.page.context.unroute("**/objects/1")
+    tab.idle()
+    assert tab.names() == objects_of(tab, a) == []
+    assert len(objects_of(tab, b)) == 1
+
+
+def test_an_undone_deletion_outlasts_a_silent_server_and_a_reload(tab):
+    tab.expected = ("ERR_FAILED",)
+    tab.press("n")
+    tab.click(230, 150)
+    before = tab.objects()
+    tab.page.context.route("**/objects/2", lambda route: route.abort())
+    tab.press("n")
+    for key in ("Delete", "Control+z", "1"):
+        tab.page.keyboard.press(key)
+    tab.page.keyboard.press("Delete")
+    tab.page.keyboard.press("Control+z")
+    tab.until("document.querySelector('#notice').textContent.includes('4 steps')")
+    tab.reload()
+    assert sorted(tab.names()) == ["Object 1", "Object 2"]
+    tab.page.context.unroute("**/objects/2")
+    tab.idle()
+    assert sorted(tab.names()) == ["Object 1", "Object 2"]
+    assert [each["id"] for each in tab.objects()] == [1, 2]
+    assert tab.objects()[:1] == before
+
+
+@pytest.mark.parametrize("lost", ["question", "answer"])
+def test_an_object_that_is_being_brought_back_outlasts_a_reload_with_its_clicks(tab, lost):
+    tab.expected = ("ERR_FAILED",)
+    tab.click(230, 150)
+    tab.press("Delete")
+    asked = []
+
+    def lose(route):
+        if lost == "answer" and not asked:
+            route.fetch()
+        asked.append(route)
+        route.abort()
+
+    tab.page.context.route("**/restore", lose)
+    tab.page.keyboard.press("Control+z")
+    tab.page.mouse.click(*tab.place(330, 210))
+    tab.until("document.querySelector('#notice').textContent.includes('2 steps')")
+    tab.reload()
+    assert tab.names() == ["Object 1"]
+    assert tab.page.locator("#objects .area").inner_text() != "0 px"
+    tab.page.context.unroute("**/restore")
+    tab.idle()
+    assert tab.names() == ["Object 1"]
+    (thing,) = tab.objects()
+    assert [round(x) for x, _, _ in thing["clicks"]] == [230, 330]
+    assert "another tab" not in tab.notice()
+
+
+def test_a_deletion_that_a_reload_left_unsent_can_be_undone(tab):
+    tab.expected = ("ERR_FAILED",)
+    tab.click(230, 150)
+    before = tab.objects()
+    tab.page.context.route("**/objects/1", lambda route: route.abort())
+    tab.page.keyboard.press("Delete")
+    tab.until("document.querySelector('#notice').textContent.includes('1 step')")
+    tab.reload()
+    tab.page.keyboard.press("Control+z")
+    tab.page.context.unroute("**/objects/1")
+    tab.idle()
+    assert tab.names() == ["Object 1"]
+    assert tab.objects() == before
+
+
+def test_steps_that_a_reload_left_unsent_of_an_object_that_is_gone_are_told(tabs, photo):
+    tab = tabs(photo)
+    tab.expected = ("ERR_FAILED",)
+    tab.click(230, 150)
+    tab.page.context.route("**/click", lambda route: route.abort())
+    tab.page.mouse.click(*tab.place(330, 210))
+    tab.until("document.querySelector('#notice').textContent.includes('1 step')")
+    tabs(photo).press("Delete")
+    tab.reload()
+    tab.until("document.querySelector('#notice .text').textContent === 'Object 1 was deleted in another tab.'")
+    assert tab.names() == []
+    tab.reload()
+    tab.idle()
+    assert "another tab" not in tab.notice()  # said once
 
 
 def test_a_click_whose_answer_is_lost_counts_once(tab):
@@ -742,6 +992,50 @@ def test_the_keyboard_alone(tab, model):
     assert tab.page.locator("#help").is_visible()
     keys.press("Escape")
     assert not tab.page.locator("#help").is_visible()
+
+
+def columns_and_rows(body):
+    """Of a stroke: (first column, last column, first row, last row)."""
+    rows, starts, ends = np.reshape(body["runs"], (-1, 3)).T
+    return starts.min(), ends.max(), rows.min(), rows.max()
+
+
+def test_the_mouse_does_not_go_on_with_the_stroke_of_the_keyboard(tab):
+    tab.press("n", "p", "Enter", "ArrowRight")
+    tab.page.mouse.move(*tab.place(30, 30))
+    tab.page.mouse.move(*tab.place(60, 280), steps=3)
+    tab.press("ArrowRight")
+    tab.stroke((300, 40), (360, 60))
+    tab.press("Enter")
+    tab.page.keyboard.down("Alt")
+    tab.stroke((60, 260), (90, 280))
+    tab.page.keyboard.up("Alt")
+    assert [action for _, action, _ in tab.steps] == ["paint"] * 3
+    for body in (tab.steps[0][2], tab.steps[2][2]):
+        left, right, top, bottom = columns_and_rows(body)
+        assert 200 < left < right < 270
+        assert 130 < top < bottom < 170
+    left, right, top, bottom = columns_and_rows(tab.steps[1][2])
+    assert 280 < left < right < 380
+    assert 20 < top < bottom < 80
+
+
+def test_an_object_that_is_deleted_during_a_stroke_comes_back_without_it(tab):
+    tab.click(230, 150)
+    before = tab.objects()
+    tab.page.keyboard.press("p")
+    tab.page.mouse.move(*tab.place(60, 60))
+    tab.page.mouse.down()
+    tab.page.mouse.move(*tab.place(90, 90), steps=3)
+    tab.page.keyboard.press("Delete")
+    tab.page.mouse.move(*tab.place(120, 90), steps=3)
+    tab.page.mouse.up()
+    tab.idle()
+    assert tab.objects() == []
+    assert "is deleted" in tab.notice()
+    tab.press("Control+z")
+    assert tab.objects() == before
+    assert tab.page.locator("#objects .area").inner_text() == f"{before[0]['area']:,} px"
 
 
 def test_every_control_is_reached_by_tab_is_named_and_shows_the_focus(tab):

@@ -119,7 +119,7 @@ def test_target_box_is_at_least_ten_pixels_a_side():
 def drawn(clicks, box, radius):
     """Click maps at 256."""
     maps = np.zeros((2, 256, 256), np.float32)
-    click_maps(clicks, box, radius, maps)
+    click_maps(clicks, box, 256, radius, maps)
     return maps
 
 

@@ -632,6 +632,21 @@ def test_a_look_at_the_mask_follows_the_session():
     assert not look.any() and np.shares_memory(look, session.mask)
 
 
+def test_a_look_at_the_mask_that_was_interrupted_is_made_anew(monkeypatch):
+    session = CLEAN.session(IMAGE, DISC)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Runs, "flip", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            session.mask  # noqa: B018
+    assert np.array_equal(session.mask, DISC)
+    session.paint(np.ones((2, 2), np.bool_), (0, 0, 2, 2))
+    assert np.array_equal(session.mask, session.runs.to_mask(WHOLE))
+
+
 # ------------------------------------------------------------ memory and threads
 
 

@@ -1,6 +1,7 @@
 """Uploaded photos and masks: what is decoded, and what is refused before it costs anything."""
 
 import io
+import os
 import struct
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from PIL import Image
 from focalrt import upload
 from focalrt.errors import ArgumentValueError, ImageFileError, ImageTooLargeError
 from focalrt.imagefile import read_image, read_mask
-from focalrt.upload import decode_mask, decode_photo
+from focalrt.upload import decode_mask, decode_photo, read_photo
 
 HEIGHT, WIDTH = 40, 56
 SHADES = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
@@ -215,6 +216,17 @@ def test_too_many_bytes(monkeypatch):
     assert decode_photo(FILES[".png"]).shape == IMAGE.shape
     with pytest.raises(ImageTooLargeError, match="bytes"):
         decode_photo(FILES[".png"] + b"\0")
+
+
+def test_a_file_of_too_many_bytes_is_not_read(tmp_path):
+    path = tmp_path / "scan.jpg"
+    path.write_bytes(FILES[".jpg"])
+    assert read_photo(path) == FILES[".jpg"]
+    os.truncate(path, upload.MOST_BYTES + 1)
+    with pytest.raises(ImageTooLargeError, match=r"scan\.jpg: expected at most 67108864 bytes; got 67108865\. Save it"):
+        read_photo(path)
+    with pytest.raises(FileNotFoundError):
+        read_photo(tmp_path / "missing.jpg")
 
 
 BOMB = zlib.compress(bytes(7_900_000), 9)

@@ -11,10 +11,11 @@ import focalrt
 from focalrt.description import RITM, Description
 from focalrt.geometry import Box, Click
 from focalrt.model import Model
-from focalrt.networks import Segmentor
+from focalrt.networks import RitmNetwork
+from focalrt.pipeline import click_maps
 from focalrt.runs import Runs
 from focalrt.taps import align_corners
-from focalrt.zoom_in import KEPT, LEAST_SIDE, Look, click_maps, crop_box, grown, look, overlap, previous
+from focalrt.zoom_in import KEPT, LEAST_SIDE, Look, crop_box, grown, look, overlap, previous
 
 SIDE = 64
 HEIGHT, WIDTH = SHAPE = 90, 120
@@ -27,7 +28,7 @@ masks = masks_of(SHAPE)
 points = st.tuples(st.integers(0, WIDTH - 1), st.integers(0, HEIGHT - 1), st.booleans())
 
 
-class StubSegmentor(Segmentor):
+class StubRitm(RitmNetwork):
     """The mask before, raised about positive clicks and lowered about negative ones, tilted by the photo.
     ``noise`` strews changes that no click asked for, the same for the same clicks.
     """
@@ -52,7 +53,7 @@ class StubSegmentor(Segmentor):
         return logits.astype(np.float32)
 
 
-CLEAN, NOISY = Model(StubSegmentor()), Model(StubSegmentor(noise=2))
+CLEAN, NOISY = Model(StubRitm()), Model(StubRitm(noise=2))
 
 
 def resized(plane, shape):
@@ -216,7 +217,7 @@ def test_where_the_mask_is_otherwise_it_sees_the_mask(mask, old, new, seed):
 
 def test_clicks_are_disks_on_the_square_however_long_the_crop():
     maps, box = np.zeros((2, SIDE, SIDE), np.float32), Box(10, 20, 138, 52)
-    click_maps([Click(42, 28), Click(106.5, 44, False), Click(500, 500)], box, 5, maps)
+    click_maps([Click(42, 28), Click(106.5, 44, False), Click(500, 500)], box, SIDE, 5, maps)
     rows, columns = np.mgrid[:SIDE, :SIDE]
     for plane, (row, column) in zip(maps, [((28 - 20) * 64 / 32, 16), ((44 - 20) * 2, (106.5 - 10) / 2)]):
         np.testing.assert_array_equal(plane, (rows - row) ** 2 + (columns - column) ** 2 <= 25)
@@ -263,7 +264,7 @@ class OnWholeImages:
 @given(st.lists(points, min_size=1, max_size=6))
 @settings(max_examples=20)
 def test_clicks_from_scratch_are_the_loop_on_whole_images(clicks):
-    session, loop = NOISY.session(IMAGE), OnWholeImages(StubSegmentor(noise=2))
+    session, loop = NOISY.session(IMAGE), OnWholeImages(StubRitm(noise=2))
     for number, click in enumerate(clicks):
         probability = loop.click(*click)
         result = session.click(*click)
@@ -293,7 +294,7 @@ def test_the_first_look_is_at_the_view():
 
 
 def test_a_given_mask_is_seen_as_it_is_and_merged():
-    network = StubSegmentor(noise=2)
+    network = StubRitm(noise=2)
     session = Model(network).session(IMAGE, DISC)
     result = session.click(50, 62)
     target = crop_box(Runs.from_mask(DISC), session.clicks, WHOLE, None, SHAPE)
@@ -305,7 +306,7 @@ def test_a_given_mask_is_seen_as_it_is_and_merged():
 
 
 def test_what_the_merge_kept_out_is_not_shown_to_the_network():
-    network = StubSegmentor(noise=2)
+    network = StubRitm(noise=2)
     session = Model(network).session(IMAGE, DISC, merge="always")
     region = session.click(50, 62).withheld[0]
     session.click(51, 62)
@@ -319,7 +320,7 @@ def test_what_the_merge_kept_out_is_not_shown_to_the_network():
 
 
 def test_a_stroke_is_seen_as_it_was_drawn_and_the_rest_stays_soft():
-    network = StubSegmentor()
+    network = StubRitm()
     session = Model(network).session(IMAGE)
     session.click(50, 40)
     probability = session.probability()
@@ -403,7 +404,7 @@ def test_probability_is_of_the_last_click_in_force(clicks, mask):
 
 
 def test_a_click_keeps_a_sixteenth_of_the_grid():
-    session = Model(StubSegmentor(side=400)).session(IMAGE)
+    session = Model(StubRitm(side=400)).session(IMAGE)
     session.click(50, 40)
     before = session.nbytes
     for x in range(20, 100, 4):
@@ -412,7 +413,7 @@ def test_a_click_keeps_a_sixteenth_of_the_grid():
 
 
 def test_a_failed_click_leaves_no_look_behind():
-    class Broken(StubSegmentor):
+    class Broken(StubRitm):
         def segment(self, image, maps):
             if len(self.seen) == 1:
                 raise RuntimeError("out of memory")
@@ -437,7 +438,7 @@ def test_segment_without_a_session_is_the_same():
 
 
 def test_the_image_is_read_as_the_network_wants_it():
-    network = StubSegmentor()
+    network = StubRitm()
     seen = []
     network.segment = lambda image, maps: seen.append(image) or np.zeros((SIDE // 4, SIDE // 4), np.float32)
     view = IMAGE.view()

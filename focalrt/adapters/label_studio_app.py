@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from ..errors import ArgumentValueError, FocalrtError
+from ..errors import ArgumentValueError, FocalrtError, ModelError
 from ..model import load
 from ..serve.pool import Busy, Pool
 from ..serve.refusal import Refusal
@@ -39,8 +39,14 @@ PORT = 9090  # what Label Studio proposes
 
 
 def application(backend: Backend, *, user: str | None = None, password: str | None = None) -> Starlette:
-    """The ASGI application. user, password: what Label Studio must know; None lets in whoever is on this machine."""
-    secret = None if user is None or password is None else f"{user}:{password}".encode()
+    """The ASGI application.
+
+    user, password: what Label Studio must know; without both, whoever is on this machine is let in. Raises
+    ArgumentValueError for one without the other.
+    """
+    if (user is None) != (password is None):
+        raise ArgumentValueError("user, password: expected both or neither; got one, which would protect nothing")
+    secret = None if user is None else f"{user}:{password}".encode()
     pool = Pool(WORKERS, QUEUE)
 
     @asynccontextmanager
@@ -114,8 +120,9 @@ async def refused(_: Request, error: Any) -> JSONResponse:
 
 
 async def unfit(_: Request, error: Exception) -> JSONResponse:
-    """The response to a request that does not fit."""
-    return JSONResponse({"status": 400, "detail": str(error)}, 400)
+    """The response to a request that does not fit, or where the model fails."""
+    status = 500 if isinstance(error, ModelError) else 400
+    return JSONResponse({"status": status, "detail": str(error)}, status)
 
 
 async def busy(_: Request, error: Any) -> JSONResponse:
@@ -128,7 +135,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     environment = os.environ.get
     user, password = environment("BASIC_AUTH_USER") or None, environment("BASIC_AUTH_PASS") or None
-    if options.host not in LOOPBACK and not (user and password):
+    if bool(user) != bool(password):
+        there, missing = ("USER", "PASS") if user else ("PASS", "USER")
+        print(f"BASIC_AUTH_{there} without BASIC_AUTH_{missing}: set both or neither", file=sys.stderr)
+        return 2
+    if options.host not in LOOPBACK and not user:
         print(f"--host {options.host}: set BASIC_AUTH_USER and BASIC_AUTH_PASS to listen to others", file=sys.stderr)
         return 2
     try:

@@ -18,7 +18,7 @@ from typing import IO, Any
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from ..errors import ArgumentValueError, ImageFileError, ImageTooLargeError
+from ..errors import ArgumentValueError, FocalrtError, ImageFileError, ImageTooLargeError
 from ..upload import MOST_BYTES
 
 STORAGES = ("s3:", "gs:", "azure-blob:")
@@ -36,10 +36,15 @@ class LabelStudioFiles:
         """url: of Label Studio, http(s)://host[:port][/path]. token: of one of its users, of either kind that Label
         Studio makes. allowed: names of other hosts that images may be fetched from.
 
-        Raises ArgumentValueError for an address that is none.
+        Raises ArgumentValueError for an address that is none, and for a token that no header can hold.
         """
         if url is not None and not is_web(url):
             raise ArgumentValueError(f"url: expected Label Studio's address, as http://localhost:8080; got {url!r}")
+        if token is not None and not is_printable(token):
+            raise ArgumentValueError(
+                f"token: expected one line of printable ASCII; got {len(token)} characters, not all of that "
+                "kind; copy it anew, as Label Studio shows it"
+            )
         self._url = (url or "").rstrip("/")
         self._token = token
         self._allowed = frozenset(host.lower() for host in allowed)
@@ -50,7 +55,11 @@ class LabelStudioFiles:
         place: as a task tells it. task: the task's id, needed for storages. Raises ArgumentValueError for a place that
         is not to be fetched from, ImageFileError where fetching fails, ImageTooLargeError.
         """
-        address = self._address(place, task)
+        try:
+            address = self._address(place, task)
+        except UnicodeEncodeError:
+            told = f"{place[:200]!r} of task {str(task)[:200]!r}"
+            raise ArgumentValueError(f"the task's image: expected text; got half a surrogate pair in {told}") from None
         redirects = Redirects(is_web if self._is_file(address) else self._allows)
         return fetch(Request(address, headers=self._headers(address)), redirects, place)
 
@@ -99,8 +108,10 @@ class LabelStudioFiles:
         refresh = Request(f"{self._url}/api/token/refresh/", body, {"Content-Type": "application/json"})
         try:
             access = json.loads(fetch(refresh, Redirects(self._is_label_studio), "the token"))["access"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ImageFileError(f"Label Studio does not take the token ({error})") from None
+        if not isinstance(access, str) or not is_printable(access):  # http.client's error would tell it
+            raise ImageFileError("Label Studio does not take the token (its answer is no line of printable ASCII)")
         return {"Authorization": f"Bearer {access}"}
 
 
@@ -135,7 +146,9 @@ def fetch(request: Request, redirects: Redirects, name: str) -> bytes:
                     raise ImageTooLargeError(f"{name[:200]!r}: expected at most {MOST_BYTES} bytes")
                 if monotonic() > until:
                     raise TimeoutError(f"not whole after {LONGEST:g} s")
-    except (OSError, HTTPException, UnicodeError) as error:
+    except FocalrtError:
+        raise
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: an address to follow to that is none
         raise ImageFileError(f"{name[:200]!r} cannot be fetched: {error}") from None
     return bytes(content)
 
@@ -153,3 +166,8 @@ def origin(address: str) -> tuple[str, str] | None:
 def is_web(address: str) -> bool:
     """Whether it is an address on the web."""
     return origin(address) is not None
+
+
+def is_printable(token: str) -> bool:
+    """Whether a header can hold it: ASCII, and no line break or other control character."""
+    return token.isascii() and token.isprintable()

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from .. import checks
 from ..errors import ArgumentTypeError, ArgumentValueError, NoCounterpartError, NoImageError
 from ..geometry import Box, Click
+from ..masks.sam_logits import LOW, SIDE, fitted_size, over_image
 from ..model import Model
 from ..runs import Runs
 from .photos import Beginning, Photo
 from .prompts import begin, check_corners, check_photo, check_point
 from .score import expected_iou
 
-SIDE, LOW_RES = 1024, 256  # SAM lays the image over the top left of a square of 1024; its logits have 256 a side
 CANDIDATES = 3  # masks that SAM returns with multimask_output
 LEAST = 1e-6  # a probability nearer to 0 or 1 is taken for this far from it, so that logits stay finite
 LARGEST = 1e6  # of a logit that comes in: its sign is what counts
@@ -189,13 +189,13 @@ def check_mask_input(mask_input: Any, height: int, width: int) -> NDArray[np.boo
     if array.dtype == np.bool_:
         mask = array[0] if array.ndim == 3 and len(array) == 1 else array
         return checks.check_mask(mask, height, width, "mask_input")
-    if array.shape != (1, LOW_RES, LOW_RES) or not np.isfinite(array).all():
+    if array.shape != (1, LOW, LOW) or not np.isfinite(array).all():
         raise ArgumentValueError(
-            f"mask_input: expected finite logits (1, {LOW_RES}, {LOW_RES}), or a bool mask ({height}, {width}); "
+            f"mask_input: expected finite logits (1, {LOW}, {LOW}), or a bool mask ({height}, {width}); "
             f"got {checks.told(array)}"
         )
     logits = np.clip(array[0], -LARGEST, LARGEST).astype(np.float32)
-    return upsampled(logits, height, width) > 0
+    return over_image(logits, height, width) > 0
 
 
 def numbers(value: Any, argument: str, kinds: str = "iuf") -> NDArray[Any]:
@@ -223,27 +223,12 @@ def logit(probability: NDArray[np.float32]) -> NDArray[np.float32]:
     return logits
 
 
-def resized(height: int, width: int) -> tuple[int, int]:
-    """(height, width) of the image once its longer side is 1024, rounded as SAM does."""
-    scale = SIDE / max(height, width)
-    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
-
-
 def low_res(probability: NDArray[np.float32]) -> NDArray[np.float32]:
     """Logits (256, 256) in SAM's frame of a probability (H, W): those of its mean over each cell."""
-    height, width = resized(*probability.shape)
+    height, width = fitted_size(*probability.shape)
     square = np.zeros((SIDE, SIDE), np.float32)
     square[:height, :width] = cv2.resize(probability, (width, height), interpolation=cv2.INTER_AREA)
-    return logit(square.reshape(LOW_RES, SIDE // LOW_RES, LOW_RES, SIDE // LOW_RES).mean(axis=(1, 3)))
-
-
-def upsampled(logits: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Logits (256, 256) in SAM's frame over the image, (height, width): SAM's two bilinear steps."""
-    square = cv2.resize(logits, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-    down, across = resized(height, width)
-    image: Any = cv2.resize(square[:down, :across], (width, height), interpolation=cv2.INTER_LINEAR)
-    pixels: NDArray[np.float32] = image
-    return pixels
+    return logit(square.reshape(LOW, SIDE // LOW, LOW, SIDE // LOW).mean(axis=(1, 3)))
 
 
 def repeat(array: Any, count: int) -> NDArray[Any]:

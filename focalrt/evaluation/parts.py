@@ -17,7 +17,7 @@ from ..geometry import GRID, Box, Click, expand, pixel
 from ..kernels.resample import sample_planes
 from ..merge import Policy
 from ..model import Model
-from ..networks import Networks
+from ..networks import FocalClickNetworks
 from ..pipeline import segmentor_input, sigmoid, target_box
 from ..runs import Runs
 from ..session import Session
@@ -26,7 +26,7 @@ SMALL = 1 / 3  # a first mask whose box is smaller than this share of both sides
 ROOM = 3.0  # sides of the second look, in sides of the first mask's box
 
 
-class Coarse(Networks):
+class Coarse(FocalClickNetworks):
     """The Segmentor alone: its logits stand for the Refiner's."""
 
     def refine(
@@ -44,7 +44,7 @@ class Coarse(Networks):
 class WholeImage:
     """The Segmentor on the whole image at every click, without crops, Refiner or merge (Sofiiuk et al., RITM, 2021)."""
 
-    networks: Networks
+    networks: FocalClickNetworks
 
     def session(self, image: NDArray[np.uint8], mask: NDArray[np.bool_] | None = None) -> WholeImageSession:
         """A session on one image, from an earlier mask or from scratch."""
@@ -54,7 +54,7 @@ class WholeImage:
 class WholeImageSession:
     """One image; every click replaces the whole mask."""
 
-    def __init__(self, networks: Networks, image: NDArray[np.uint8], mask: NDArray[np.bool_] | None) -> None:
+    def __init__(self, networks: FocalClickNetworks, image: NDArray[np.uint8], mask: NDArray[np.bool_] | None) -> None:
         """image: RGB, uint8 (H, W, 3). mask: bool (H, W), or None."""
         self._networks, self._image = networks, check_image(image)
         height, width, _ = self._image.shape
@@ -78,7 +78,7 @@ class WholeImageSession:
 class Recalling:
     """Networks whose Segmentor sees, in place of the previous mask, what was laid before it."""
 
-    def __init__(self, networks: Networks) -> None:
+    def __init__(self, networks: FocalClickNetworks) -> None:
         """Wraps loaded networks, for one session."""
         self._networks = networks
         self.previous: NDArray[np.float32] | None = None  # (side, side); None: the mask itself
@@ -89,7 +89,7 @@ class Recalling:
     def segment(
         self, image: NDArray[np.float32], maps: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """As :meth:`Networks.segment`, the first of the maps replaced."""
+        """As :meth:`FocalClickNetworks.segment`, the first of the maps replaced."""
         if self.previous is not None:
             maps = np.concatenate([self.previous[None], maps[1:]])
         return self._networks.segment(image, maps)
@@ -99,7 +99,7 @@ class Recalling:
 class Soft:
     """The previous probabilities as the Segmentor's input, in place of the mask, as the released code gives them."""
 
-    networks: Networks
+    networks: FocalClickNetworks
     merge: Policy
 
     def session(self, image: NDArray[np.uint8], mask: NDArray[np.bool_] | None = None) -> SoftSession:
@@ -111,11 +111,11 @@ class SoftSession:
     """One image; remembers the probabilities of the last click."""
 
     def __init__(
-        self, networks: Networks, image: NDArray[np.uint8], mask: NDArray[np.bool_] | None, merge: Policy
+        self, networks: FocalClickNetworks, image: NDArray[np.uint8], mask: NDArray[np.bool_] | None, merge: Policy
     ) -> None:
         """As for :class:`focalrt.Session`."""
         self._networks = Recalling(networks)
-        self._session = Session(cast(Networks, self._networks), image, mask, merge=merge)
+        self._session = Session(cast(FocalClickNetworks, self._networks), image, mask, merge=merge)
 
     @property
     def mask(self) -> NDArray[np.bool_]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_mask
 from ..errors import ArgumentValueError, DatasetError, EvaluationError
 from ..imagefile import read_mask
 from .catalogue import kept_method
@@ -148,12 +149,15 @@ def click_through(
 ) -> tuple[Move, ...]:
     """Clicks until the IoU reaches the target, nothing is left to click, or 20 clicks were made.
 
-    The first click's milliseconds include opening the image: what a person would wait for.
+    The first click's milliseconds include opening the image: what a person would wait for. The method comes warm, as
+    :func:`.catalogue.kept_method` hands it out; one of your own comes as it is. Raises what the method raises, and
+    ArgumentTypeError, ArgumentValueError where its mask is none of the image.
     """
     truth = example.truth
-    mask: NDArray[np.bool_] = np.zeros(truth.shape, np.bool_) if initial is None else initial
+    mask: Mask = np.zeros(truth.shape, np.bool_) if initial is None else initial
+    first = None if initial is None else initial.copy()  # anybody's code may write to it
     began = perf_counter()
-    session = method.session(example.image, initial)
+    session = method.session(example.image, first)
     opening = perf_counter() - began
     clicked: list[Aim] = []
     moves: list[Move] = []
@@ -163,18 +167,25 @@ def click_through(
             break
         began = perf_counter()
         session.click(*aim)
-        after = np.array(session.mask)
+        seen = np.array(session.mask)
         spent = 1000 * (perf_counter() - began + opening)
+        after = checked(seen, truth)
         moves.append(Move(*aim, iou(after, truth), boundary_iou(after, truth), harm(mask, after, truth), spent))
         clicked.append(aim)
         mask, opening = after, 0.0
     return tuple(moves)
 
 
+def checked(mask: NDArray[Any], truth: Truth) -> Mask:
+    """What a method calls its mask, as bool (H, W). Raises ArgumentTypeError, ArgumentValueError."""
+    height, width = truth.shape
+    return check_mask(mask, height, width, "the method's mask")
+
+
 def last_mask(job: Job, record: Record) -> tuple[Example, Mask]:
-    """The example, and the mask after the last click of a record, by clicking again. Raises what the method raises."""
+    """The example, and the mask after the last click of a record, by clicking again. Raises as click_through does."""
     example = job.sample.read()
     session = job.opened().session(example.image, first_mask(job.sample, example, job.rules))
     for move in record.moves:
         session.click(move.x, move.y, move.positive)
-    return example, np.array(session.mask)
+    return example, checked(np.array(session.mask), example.truth)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..checks import check_click, check_image, check_mask, check_number, told
 from ..errors import ArgumentValueError
 from ..geometry import GRID, Box, Click
-from ..networks import Networks
+from ..networks import FocalClickNetworks
 from .sample import Mask
 
 Plane = NDArray[np.float32]  # one, (H, W), or several, (..., H, W)
@@ -73,7 +73,7 @@ class Answers(Protocol):
 class Published:
     """A method that does, click by click, what the released code did; for its published numbers, not for work."""
 
-    def __init__(self, networks: Networks, threshold: float = 0.5) -> None:
+    def __init__(self, networks: FocalClickNetworks, threshold: float = 0.5) -> None:
         """networks: with the published parameters. threshold: probability above which a pixel is object.
 
         The published rows have 0.5, the command line of the release defaults to 0.49. Raises ArgumentTypeError,
@@ -289,7 +289,7 @@ def merge(predicted: Mask, mask: Mask, click: Click) -> Mask:
 class ByPoints:
     """A model's networks as :class:`Answers`: draws the points, halves the input for S1, crops by RoIAlign."""
 
-    def __init__(self, networks: Networks) -> None:
+    def __init__(self, networks: FocalClickNetworks) -> None:
         """networks: loaded ones."""
         self._networks = networks
 

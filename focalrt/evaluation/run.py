@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 
 from .. import __version__
+from ..checks import told
 from ..errors import EvaluationError, FocalrtError
 from ..extras import imported
 from ..zoo import DEFAULT
@@ -98,14 +99,16 @@ def evaluate(
     """Clicks through every sample with every method.
 
     dataset: a folder (see :mod:`.datasets`), or what ``open_dataset`` returns.
-    methods: names (see :mod:`.catalogue`), or methods of your own by name; with several workers those are pickled.
+    methods: names (see :mod:`.catalogue`), or methods of your own by name (see :mod:`.methods`); with several workers
+    those are pickled. Those of the catalogue are warm before the clock begins, your own are clicked as they come.
     merges: policies; each makes a row of every method of the catalogue that has one.
     people: human-like users beside the robot, of seeds 0, 1, ...
     limit: only so many samples, evenly spread.
     workers: processes. scheduler: address of a Dask scheduler (``tcp://host:8786``), whose workers see data and models
     under the same paths, in place of ``workers``.
     out: a folder that keeps the records; a run that was interrupted goes on from there, another one is refused. What
-    was recorded of a photo, a truth or a first mask that has changed since is made again.
+    was recorded of a photo, a truth or a first mask that has changed since is made again. A method of your own needs an
+    attribute ``digest`` for this, a text that changes whenever the method does; without one, ``out`` is refused.
     progress: a bar on standard error.
     Raises DatasetError, EvaluationError, MissingExtraError, ModelNotFoundError, ModelError, OSError.
     """
@@ -113,6 +116,7 @@ def evaluate(
     samples = spread(found.samples, limit)
     own = methods if isinstance(methods, Mapping) else {}
     rows = tuple(rows_of(methods, merges, people, own))
+    kept = {name: own_digest(name, method) for name, method in own.items()} if out is not None else {}
     digests = {row.method: "" if row.method in own else fingerprint(row.method) for row in rows}
     jobs = tuple(
         Job(row, sample, rules, own.get(row.method), digests[row.method]) for row in rows for sample in samples
@@ -120,7 +124,7 @@ def evaluate(
     check_start(samples, rules.start)
     for job in {job.row: job for job in jobs}.values():
         job.opened()  # what is wrong with a method is told before anything runs
-    shelf = Shelf(out, identity(found, samples, digests, rules)) if out is not None else None
+    shelf = Shelf(out, identity(found, samples, digests | kept, rules)) if out is not None else None
     done = still_right(shelf.read(), jobs) if shelf else {}
     fresh = played([job for job in jobs if (job.row, job.sample.name) not in done], workers, scheduler)
     for record in told_progress(fresh, len(jobs), len(done)) if progress else fresh:
@@ -128,6 +132,18 @@ def evaluate(
             shelf.add(record)
         done[record.row, record.sample] = record
     return Evaluation(found, rules, jobs, tuple(done[job.row, job.sample.name] for job in jobs))
+
+
+def own_digest(name: str, method: Method) -> str:
+    """What tells a method of one's own from what it was before. Raises EvaluationError where it does not say."""
+    digest = getattr(method, "digest", None)
+    if not isinstance(digest, str) or not digest:
+        raise EvaluationError(
+            f"out: records are kept of methods that tell by their digest whether they changed, and {name!r} has the "
+            f"digest {told(digest)}; expected a text, as a version, that is another one whenever the method is. Give "
+            "it one, or leave out the folder"
+        )
+    return digest
 
 
 def spread(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
@@ -153,7 +169,7 @@ def identity(
 ) -> dict[str, Any]:
     """All that decides what records hold, but what their inputs tell; two runs agree in it or do not mix.
 
-    digests: of every method's networks.
+    digests: of every method's networks; what a method of one's own tells as its digest.
     """
     names = "\n".join(sample.name for sample in samples)
     return {

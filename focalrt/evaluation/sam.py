@@ -26,11 +26,10 @@ from numpy.typing import NDArray
 from ..checks import check_click, check_image, check_mask, check_threads
 from ..errors import ModelError, ModelNotFoundError
 from ..geometry import Click
+from ..masks.sam_logits import LOW, SIDE, fitted_size, over_image
 from ..networks import start
 from .sample import Mask
 
-SIDE = 1024  # of the square that a photo is fitted into
-LOW = 256  # side of the square's logits
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)  # of RGB from 0 to 255
 STD = np.array([58.395, 57.12, 57.375], np.float32)
 CERTAIN = 6.9  # logit of a given mask: a probability of 0.999
@@ -98,7 +97,7 @@ class SamSession:
         self._clicks.append(check_click(x, y, positive, *shape))
         logits, scores = self._decoder.decode(self._embedding, self._clicks, self._logits, shape)
         self._logits = logits[choose(scores, len(self._clicks) + self._from_mask)]
-        self._mask = logits_to_mask(self._logits, shape)
+        self._mask = over_image(self._logits, *shape) > 0
 
 
 class Encoder:
@@ -195,12 +194,6 @@ def choose(scores: NDArray[np.float32], prompts: int) -> int:
     return int(np.argmax(scores))
 
 
-def fitted_size(height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of an image whose long side becomes 1024."""
-    scale = SIDE / max(height, width)
-    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
-
-
 def fit(plane: NDArray[np.uint8]) -> NDArray[np.float32]:
     """A plane (H, W) or (H, W, 3) with a long side of 1024, in the same units.
 
@@ -222,14 +215,6 @@ def mask_to_logits(mask: Mask) -> NDArray[np.float32]:
     """The logits (256, 256) that stand for a mask bool (H, W): SAM takes masks in no other form."""
     low = cv2.resize(pad(fit(mask.astype(np.uint8))), (LOW, LOW), interpolation=cv2.INTER_AREA)
     return CERTAIN * (2 * np.asarray(low, np.float32) - 1)
-
-
-def logits_to_mask(logits: NDArray[np.float32], shape: tuple[int, int]) -> Mask:
-    """The mask bool (H, W) where logits (256, 256) over the square, read bilinearly, are above 0."""
-    (height, width), (rows, columns) = shape, fitted_size(*shape)
-    square = cv2.resize(logits, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)[:rows, :columns]
-    mask: Mask = cv2.resize(square, (width, height), interpolation=cv2.INTER_LINEAR) > 0
-    return mask
 
 
 def open_network(path: Path, threads: int | None) -> Any:

@@ -50,7 +50,7 @@ def from_coco(rle: Mapping[str, Any]) -> Runs:
     height, width = check_size(*size)
     counts = rle["counts"]
     if isinstance(counts, (str, bytes)):
-        counts = decompressed(counts)
+        counts = decompressed(counts, "rle['counts']")
     spans = from_counts(check_counts(counts, "rle['counts']", height * width), height)
     return transposed(Runs(spans))
 
@@ -88,24 +88,24 @@ def compressed(counts: NDArray[np.int64]) -> str:
     return bytes((codes + 48).astype(np.uint8)).decode("ascii")
 
 
-def decompressed(text: str | bytes) -> NDArray[np.int64]:
-    """The run lengths of such a string; they may be out of range."""
+def decompressed(text: str | bytes, argument: str) -> NDArray[np.int64]:
+    """The run lengths of such a string; they may be out of range. Raises ArgumentValueError."""
     try:
         characters = text.encode("ascii") if isinstance(text, str) else text
     except UnicodeEncodeError:
-        raise ArgumentValueError(f"rle['counts']: expected ASCII characters; got {told(text)}") from None
+        raise ArgumentValueError(f"{argument}: expected ASCII characters; got {told(text)}") from None
     codes = np.frombuffer(characters, np.uint8).astype(np.int64) - 48
     if not len(codes):
-        raise ArgumentValueError("rle['counts']: expected at least one count; got an empty string")
+        raise ArgumentValueError(f"{argument}: expected at least one count; got an empty string")
     if codes.min() < 0 or codes.max() > 63:
-        raise ArgumentValueError(f"rle['counts']: expected the characters '0' to 'o'; got {told(text)}")
+        raise ArgumentValueError(f"{argument}: expected the characters '0' to 'o'; got {told(text)}")
     if codes[-1] >= 32:
-        raise ArgumentValueError("rle['counts']: the string ends in the middle of a count: it was cut off")
+        raise ArgumentValueError(f"{argument}: expected whole counts; the string was cut off in the middle of one")
     last = np.flatnonzero(codes < 32)
     first = np.concatenate([[0], last[:-1] + 1])
     groups = last - first + 1
     if groups.max() > MOST_CHARACTERS:
-        raise ArgumentValueError(f"rle['counts']: expected at most {MOST_CHARACTERS} characters a count")
+        raise ArgumentValueError(f"{argument}: expected at most {MOST_CHARACTERS} characters a count")
     group = np.arange(len(codes)) - np.repeat(first, groups)
     numbers = np.add.reduceat((codes & 31) << (BITS * group), first)
     numbers -= (codes[last] >> 4) << (BITS * groups)  # bit 16 of the last is the sign

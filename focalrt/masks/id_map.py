@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -67,9 +68,17 @@ def check_objects(objects: Any, height: int, width: int) -> dict[int, Runs]:
     else:
         raise ArgumentTypeError(f"objects: expected a list of Runs, or a dict of id: Runs; got {told(objects)}")
     for number, runs in items:
-        check_whole_numbers([number], "objects", 1, MOST_IDS)
+        check_id(number)
         check_runs(runs, height, width, f"objects[{number}]")
     return {int(number): runs for number, runs in items}
+
+
+def check_id(number: Any) -> None:
+    """A whole number that 16 bits hold, and not 0; 3.0 is one."""
+    is_number = isinstance(number, Real) and not isinstance(number, (bool, np.bool_))
+    if not is_number or not 1 <= number <= MOST_IDS or number != int(number):
+        kind = ArgumentValueError if is_number else ArgumentTypeError
+        raise kind(f"objects: expected ids 1 to {MOST_IDS}, whole numbers; got {told(number)}")
 
 
 def runs_of_equal(array: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:

@@ -34,7 +34,7 @@ from focalrt.evaluation.defects import corrupt
 from focalrt.evaluation.play import click_through
 from focalrt.evaluation.robot import Robot
 from focalrt.evaluation.sample import Example
-from focalrt.networks import Networks, start
+from focalrt.networks import FocalClickNetworks, start
 from focalrt.zoo import find
 
 from .packs import archive_members
@@ -47,7 +47,7 @@ METHODS = {
 HEAVY = ("Conv", "Gemm", "MatMul")  # operators worth quantising
 
 
-class Recorded(Networks):
+class Recorded(FocalClickNetworks):
     """Networks that keep what the Segmentor read."""
 
     def __init__(self, folder):

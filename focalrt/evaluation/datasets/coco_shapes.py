@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...checks import told
-from ...errors import DatasetError
+from ...errors import ArgumentTypeError, ArgumentValueError, DatasetError
 from ...extras import imported
+from ...masks.checks import check_counts
+from ...masks.coco import decompressed
 from ..sample import Mask
 
 LONGEST_OUTLINE = 2**20  # in pixels; drawing takes memory by the pixel
@@ -47,14 +49,15 @@ def read_shape(segmentation: Any, height: int, width: int, where: str) -> Shape:
 
     Raises DatasetError, saying ``where``, for any that does not; MissingExtraError where pycocotools is not there.
     """
+    counts: list[int] | str | bytes
     if isinstance(segmentation, list) and segmentation:
         check_polygons(segmentation, height, width, where)
-        lengths = draw(segmentation, height, width)
+        counts = draw(segmentation, height, width)
     elif isinstance(segmentation, dict):
-        lengths = read_lengths(segmentation, height, width, where)
+        counts = read_counts(segmentation, height, width, where)
     else:
         raise DatasetError(f"{where}: expected polygons or run lengths as 'segmentation'; got {told(segmentation)}")
-    return Shape(height, width, lengths.astype(np.uint32))
+    return Shape(height, width, filling(counts, height * width, where))
 
 
 def check_polygons(polygons: list[Any], height: int, width: int, where: str) -> None:
@@ -79,43 +82,29 @@ def is_list_of(values: Any, kinds: set[type]) -> bool:
     return isinstance(values, list) and set(map(type, values)) <= kinds
 
 
-def draw(polygons: list[list[float]], height: int, width: int) -> NDArray[np.int64]:
-    """Run lengths of the union of polygons."""
+def draw(polygons: list[list[float]], height: int, width: int) -> bytes:
+    """Run lengths of the union of polygons, as COCO's text."""
     mask = imported("pycocotools.mask", "drawing COCO's polygons", "eval")
-    union = mask.merge(mask.frPyObjects(polygons, height, width))
-    return lengths_of_text(union["counts"])
+    union: dict[str, bytes] = mask.merge(mask.frPyObjects(polygons, height, width))
+    return union["counts"]
 
 
-def read_lengths(segmentation: dict[str, Any], height: int, width: int, where: str) -> NDArray[np.int64]:
-    """Lengths of runs that fill the plane, from a list or from COCO's text."""
-    size, counts = segmentation.get("size"), segmentation.get("counts")
+def read_counts(segmentation: dict[str, Any], height: int, width: int, where: str) -> list[int] | str:
+    """Run lengths of this size, as a list or as COCO's text."""
+    size: Any = segmentation.get("size")
+    counts: Any = segmentation.get("counts")
     if size != [height, width]:
         raise DatasetError(f"{where}: expected run lengths of size [{height}, {width}]; got {told(size)}")
     if not isinstance(counts, str) and not is_list_of(counts, {int}):
         raise DatasetError(f"{where}: expected run lengths as 'counts', as a list or text; got {told(counts)}")
+    checked: list[int] | str = counts
+    return checked
+
+
+def filling(counts: list[int] | str | bytes, pixels: int, where: str) -> NDArray[np.uint32]:
+    """The same as numbers, which add up to all pixels."""
     try:
-        lengths = lengths_of_text(counts.encode()) if isinstance(counts, str) else np.array(counts, np.int64)
-    except (ValueError, OverflowError) as error:
-        raise DatasetError(f"{where}: expected run lengths as 'counts'; got {told(counts)}: {error}") from error
-    if (lengths < 0).any() or sum(lengths.tolist()) != height * width:
-        raise DatasetError(f"{where}: expected runs of 0 and more, {height * width} pixels in all; got {told(counts)}")
-    return lengths
-
-
-def lengths_of_text(text: bytes) -> NDArray[np.int64]:
-    """Run lengths out of COCO's text. Raises ValueError where it is none.
-
-    A character holds six bits from ``0`` on: five of a number, lowest first, and whether more follow. The last one's
-    highest bit is the sign. From the fourth number on, each is the difference to the last but one.
-    """
-    bits = np.frombuffer(text, np.uint8).astype(np.int64) - ord("0")
-    last = np.flatnonzero(bits & 32 == 0)
-    if ((bits < 0) | (bits > 63)).any() or (len(bits) and bits[-1] & 32):
-        raise ValueError("it is cut short, or has characters without a meaning")
-    first = np.concatenate([[0], last + 1])[:-1]
-    if (last - first > 6).any():
-        raise ValueError("it holds a number of more than 35 bits")
-    shift = 5 * (np.arange(len(bits)) - np.repeat(first, last - first + 1))
-    values: NDArray[np.int64] = np.add.reduceat((bits & 31) << shift, first) - ((bits[last] & 16) << (shift[last] + 1))
-    values[1::2], values[2::2] = np.cumsum(values[1::2]), np.cumsum(values[2::2])
-    return values
+        lengths = decompressed(counts, "'counts'") if isinstance(counts, (str, bytes)) else counts
+        return check_counts(lengths, "'counts'", pixels).astype(np.uint32)
+    except (ArgumentTypeError, ArgumentValueError) as error:
+        raise DatasetError(f"{where}: {error}") from error

@@ -12,6 +12,7 @@ from typing import Any
 from ... import checks
 from ...errors import ArgumentTypeError
 from ...session import Result
+from ...upload import read_photo
 from . import wire
 from .annotations import check_colour, check_name
 from .desk import Desk
@@ -44,8 +45,11 @@ def sheet(desk: Desk) -> Answer:
 
 
 def photo(bench: Workbench, name: str) -> tuple[bytes, str]:
-    """A photo as a browser can show it, and its media type. Raises ImageFileError for one that cannot be decoded."""
-    content = bench.project.photo(name).read_bytes()
+    """A photo as a browser can show it, and its media type.
+
+    Raises OSError, and ImageFileError for one that is too large or cannot be decoded.
+    """
+    content = read_photo(bench.project.photo(name))
     kind = shown_as_it_is(content)
     if kind is not None:
         return content, kind

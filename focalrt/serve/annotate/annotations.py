@@ -220,7 +220,12 @@ def owned(
     document: Mapping[str, Any], found: Sequence[Mapping[str, Any]], objects: Annotations
 ) -> dict[int, Annotation]:
     """The objects of an own document: with the ids and colours that it says, and those without a pixel."""
-    runs = {record.get("id"): objects[number].runs for number, record in enumerate(found, 1)}
+    runs: dict[int, Runs] = {}
+    for record, each in zip(found, objects.values(), strict=True):
+        id = record.get("id")
+        if type(id) is not int or id in runs:
+            raise AnnotationError(f"expected annotation ids that are integers, each once; got {checks.told(id)}")
+        runs[id] = each.runs
     own: dict[int, Annotation] = {}
     for record in records(document[EXTRA], "objects"):
         id = record.get("id")

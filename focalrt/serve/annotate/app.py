@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from ...errors import FocalrtError, ImageFileError, ImageTooLargeError
+from ...errors import FocalrtError, ImageFileError, ImageTooLargeError, ModelError
 from ..pool import Busy, Pool
 from . import actions, folder
 from .desk import StaleError, UnknownObjectError
@@ -28,7 +28,13 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 ID = re.compile(r"[0-9]{1,6}")
-STATUS = {UnknownImageError: 404, UnknownObjectError: 404, ImageTooLargeError: 413, ImageFileError: 415}
+STATUS = {
+    UnknownImageError: 404,
+    UnknownObjectError: 404,
+    ImageTooLargeError: 413,
+    ImageFileError: 415,
+    ModelError: 500,
+}
 
 
 def application(bench: Workbench, model: str, models: Sequence[str], pool: Pool) -> Starlette:

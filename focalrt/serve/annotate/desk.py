@@ -15,7 +15,7 @@ from ...errors import AnnotationError, ArgumentValueError, FocalrtError, ImageFi
 from ...model import Model
 from ...runs import Runs
 from ...session import Result
-from ...upload import decode_photo
+from ...upload import decode_photo, read_photo
 from .annotations import (
     DEFAULT_NAME,
     MOST_OBJECTS,
@@ -63,7 +63,7 @@ class Desk:
         self.closed = False
         self.name = photo.relative_to(root).as_posix()
         self.stamp = stamp_of(photo)
-        self.photo = decode_photo(photo.read_bytes())
+        self.photo = decode_photo(read_photo(photo))
         self.height, self.width, _ = self.photo.shape
         self.things: dict[int, Thing] = {}
         self.notices: list[str] = []

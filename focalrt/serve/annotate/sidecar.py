@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from secrets import token_hex
+from typing import IO, Any, NamedTuple
 
 import cv2
 from numpy.typing import NDArray
@@ -24,7 +27,8 @@ from .lock import locked
 DOCUMENT = ".coco.json"
 ID_MAP = ".ids.png"
 MASK = ".mask.png"  # what `focalrt segment` writes
-MOST_BYTES = 256 << 20
+MOST_BYTES = 256 << 20  # of a file that is read; what others left is told apart and copied however large it is
+PIECE = 1 << 20  # bytes
 
 
 class Seen(NamedTuple):
@@ -147,10 +151,35 @@ def digest(content: bytes) -> str:
 
 def digest_of(path: Path) -> str:
     """That of a file; "" where there is none, and for a link, which is replaced and what it leads to left alone."""
-    return digest(path.read_bytes()) if path.is_file() and not path.is_symlink() else ""
+    if path.is_symlink() or not path.is_file():
+        return ""
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
+        for piece in pieces(file):
+            sha.update(piece)
+    return sha.hexdigest()
+
+
+def pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """The content of an open file, of which memory never holds more than one piece."""
+    return iter(lambda: file.read(PIECE), b"")
 
 
 def keep(path: Path) -> None:
-    """Copies a file to a name that tells what it holds; the same content twice makes one copy. Raises OSError."""
-    content = path.read_bytes()
-    write_whole(path.with_name(f"{path.name}.kept-{digest(content)[:12]}"), content)
+    """Copies a file, whole or not at all, to a name that tells what it holds; the same content twice makes one copy.
+
+    Raises OSError.
+    """
+    part = path.with_name(f".kept.{token_hex(8)}")
+    sha = hashlib.sha256()  # of what is copied: another program may be writing
+    try:
+        with path.open("rb") as file, part.open("xb") as copy:
+            for piece in pieces(file):
+                sha.update(piece)
+                copy.write(piece)
+            copy.flush()
+            os.fsync(copy.fileno())
+        os.replace(part, path.with_name(f"{path.name}.kept-{sha.hexdigest()[:12]}"))
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -29,9 +29,9 @@ def net():
 @pytest.fixture(scope="module")
 def published(net):
     from focalrt.evaluation.published import Published
-    from focalrt.networks import Networks
+    from focalrt.networks import FocalClickNetworks
 
-    return Published(Networks(MODEL, threads=1))
+    return Published(FocalClickNetworks(MODEL, threads=1))
 
 
 class Clicked:

@@ -52,7 +52,8 @@ def test_two_processes_train_one_network(packs, tmp_path):
     assert not torch.equal(first["drawn"], second["drawn"]), "each draws samples of its own, after a state was read too"
     assert all(torch.equal(a, b) for a, b in zip(first["parameters"], second["parameters"]))
     record = json.loads((tmp_path / "run.json").read_text())
-    assert record["samples"] == 8 and len(record["history"]) == 2, "a line within the run and one at its end"
+    assert record["samples"] == 8 and record["processes"] == 2
+    assert len(record["history"]) == 2, "a line within the run and one at its end"
 
 
 def test_one_process_is_alone():

@@ -64,14 +64,20 @@ export class Editor extends EventTarget {
 
   // ---------------------------------------------------------------- images
 
-  /** The project, and the image to begin with: the one with unsent steps, the one asked for, or the first. */
+  /** The project, and the image to begin with: the one asked for or the first; only those with unsent steps, if any. */
   async start(asked) {
     this.project = await wire.project();
-    const names = this.project.images.map(({ name }) => name);
-    const kept = Steps.kept(this.project.folder);
-    const first = [kept?.image, asked, names[0]].find((name) => names.includes(name));
-    if (first === undefined) return this.say(say.noImages(this.project.folder));
-    await this.open(first, kept?.image === first ? kept : null);
+    const { folder, images } = this.project;
+    const names = images.map(({ name }) => name);
+    const unsent = names.filter((image) => Steps.kept({ folder, image }));
+    if (!names.length) return this.say(say.noImages(folder));
+    const eligible = unsent.length ? unsent : names;
+    await this.open(eligible.includes(asked) ? asked : eligible[0]);
+  }
+
+  /** An image as the project lists it. */
+  listed(name) {
+    return this.project.images.find((image) => image.name === name);
   }
 
   get index() {
@@ -86,8 +92,8 @@ export class Editor extends EventTarget {
     await this.open(images[(place + by + images.length) % images.length].name);
   }
 
-  /** Opens an image; of those that are asked for while one opens, the last is next. unsent: what a reload left. */
-  async open(name, unsent = null) {
+  /** Opens an image; of those that are asked for while one opens, the last is next. */
+  async open(name) {
     if (this.steps.trouble) return;
     this.asked = name;
     if (this.opening) return;
@@ -95,21 +101,24 @@ export class Editor extends EventTarget {
     do {
       this.opening = this.asked;
       this.changed();
-      await this.load(this.opening, unsent);
+      await this.load(this.opening);
     } while (this.opening !== this.asked);
     this.opening = null;
     this.changed();
   }
 
-  async load(name, unsent) {
-    const listed = this.project.images.find((image) => image.name === name);
+  /** Shows an image, and takes up what a reload left unsent of it. */
+  async load(name) {
+    const listed = this.listed(name);
     try {
       await this.steps.idle();
       const [opened, photo] = await Promise.all([wire.open(name), Photo.load(name)]);
       const alike = photo.width === opened.width && photo.height === opened.height;
       if (!alike) throw new Error(say.sizesDiffer(opened, photo));
       delete listed.error;
+      await this.steps.idle(); // keys did things to the image that was open while this one came
       this.show(opened, photo);
+      const unsent = Steps.kept(this.steps.place);
       if (unsent) resume(this, unsent);
     } catch (error) {
       if (!(error instanceof wire.Unreachable)) listed.error = error.message;
@@ -121,7 +130,7 @@ export class Editor extends EventTarget {
     this.photo?.close();
     Object.assign(this, { photo, image: opened, items: [], current: null, deleted: [] });
     this.steps.place = { folder: this.project.folder, image: opened.name };
-    this.adopt(opened.objects);
+    this.adopt(opened);
     this.current = this.items[0] ?? null;
     this.dispatchEvent(new Event("photo"));
     this.tell(opened.notices);
@@ -132,17 +141,24 @@ export class Editor extends EventTarget {
     if (notices?.length) this.say(say.trouble(notices.join(" ")));
   }
 
-  /** Takes the objects as the server lists them; those that the page knows stay the same items. */
-  adopt(objects) {
-    const creating = this.items.filter(({ id }) => id === null);
-    const items = objects.map((object) => {
-      const item = this.items.find(({ id }) => id === object.id) ?? new Item(object);
+  /** Takes the objects as the server lists them for the open image; those that the page knows stay the same items.
+   *
+   * The list knows nothing of the steps that wait: what they create or restore stays, what they delete stays away.
+   */
+  adopt({ name, objects }) {
+    if (name !== this.image?.name) return;
+    const known = [...this.items, ...this.steps.waiting.map(({ item }) => item)];
+    const listed = objects.map((object) => {
+      const item = known.find(({ id }) => id === object.id);
+      if (!item) return new Item(object);
       this.renew(item, object);
       return item;
     });
-    this.items = [...items, ...creating];
+    const items = listed.filter((item) => this.steps.fate(item) !== "delete");
+    const coming = this.items.filter((item) => item.id === null || this.steps.fate(item) === "restore");
+    this.items = [...new Set([...items, ...coming])];
     if (!this.items.includes(this.current)) this.current = this.items.at(-1) ?? null;
-    this.project.images[this.index].objects = this.items.length;
+    this.listed(name).objects = this.items.length;
   }
 
   /** Takes an object as the server tells it, and shows on it what the server has not answered yet. */
@@ -154,32 +170,35 @@ export class Editor extends EventTarget {
 
   /** Asks the server again: another tab, or another program, may have been at work. */
   async refresh() {
-    if (!this.image || this.opening || this.steps.waiting.length) return;
+    if (!this.image || this.opening || this.steps.running) return;
     const { image, steps: { count } } = this;
     const opened = await wire.open(image.name).catch(() => null);
     if (!opened || this.image !== image || this.opening || this.steps.count !== count) return; // overtaken
     if (opened.photo !== image.photo) return this.open(image.name); // the photo is another
     this.image = opened;
-    this.adopt(opened.objects);
+    this.adopt(opened);
     if (String(opened.notices) !== String(image.notices)) this.tell(opened.notices);
     this.changed();
   }
 
-  async import(file) {
-    if (!this.image) return;
-    await this.steps.idle();
-    const before = this.items.length;
+  /** Adds the objects of a file to an image that is or was open, between two steps, so that answers come in order. */
+  async import(image, file) {
     try {
-      const { objects, notices } = await wire.importFile(this.image.name, file);
-      this.adopt(objects);
-      this.select(this.items[before] ?? this.current);
-      this.say(say.imported(file.name, this.items.length - before));
-      this.tell(notices);
+      await this.steps.between(() => this.upload(image, file));
     } catch (error) {
       this.say(say.trouble(error.message));
     }
-    this.dispatchEvent(new Event("steps"));
-    this.changed();
+  }
+
+  async upload({ name }, file) {
+    const listed = this.listed(name);
+    const before = listed.objects;
+    const { objects, notices } = await wire.importFile(name, file);
+    listed.objects = objects.length;
+    this.adopt({ name, objects });
+    if (name === this.image.name) this.select(this.items.find(({ id }) => id === objects[before]?.id) ?? this.current);
+    this.say(say.imported(file.name, objects.length - before, name));
+    this.tell(notices);
   }
 
   // ---------------------------------------------------------------- objects
@@ -219,11 +238,28 @@ export class Editor extends EventTarget {
   }
 
   delete(item) {
-    this.items = this.items.filter((other) => other !== item);
-    if (this.current === item) this.current = this.items.at(-1) ?? null;
+    this.remove(item);
+    this.say(say.deleted(item, () => this.undo()));
+  }
+
+  remove(item) {
+    this.unlist(item);
     this.do(item, "delete");
     this.deleted.push(item);
-    this.say(say.deleted(item, () => this.undo()));
+  }
+
+  restore(item) {
+    this.deleted = this.deleted.filter((other) => other !== item);
+    this.items.push(item);
+    this.select(item);
+    this.do(item, "restore");
+  }
+
+  /** Takes an object out of the list, and drops the stroke that is being drawn on it. */
+  unlist(item) {
+    if (this.pen.item === item) this.pen.cancel();
+    this.items = this.items.filter((other) => other !== item);
+    if (this.current === item) this.current = this.items.at(-1) ?? null;
   }
 
   // ---------------------------------------------------------------- steps
@@ -254,12 +290,9 @@ export class Editor extends EventTarget {
   }
 
   undo() {
-    const item = this.deleted.pop();
-    if (item) {
-      this.items.push(item);
-      this.select(item);
-      this.do(item, "restore");
-    } else if (this.canUndo) this.do(this.current, "undo");
+    const item = this.deleted.at(-1);
+    if (item) this.restore(item);
+    else if (this.canUndo) this.do(this.current, "undo");
     else this.say(say.nothingToUndo);
   }
 
@@ -328,11 +361,11 @@ export class Editor extends EventTarget {
   /** Shows what the server has, whatever was shown before. */
   async reread() {
     const opened = await wire.open(this.image.name).catch(() => null);
-    if (opened) this.adopt(opened.objects);
+    if (opened) this.adopt(opened);
   }
 
   forget(item) {
     this.steps.drop(item);
-    this.items = this.items.filter((other) => other !== item);
+    this.unlist(item);
   }
 }

@@ -4,12 +4,12 @@ import { Rows, XOR } from "./rows.js";
 import { Shape } from "./shape.js";
 
 export class Item {
-  /** One that the server does not know yet has the id null. */
-  constructor({ name, colour }) {
+  /** Of its name, its colour and what else is known of it; one that the server does not know yet has the id null. */
+  constructor(description) {
     this.key = `new-${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
     this.adopt({
-      ...{ id: null, name, colour, revision: 0, runs: [], withheld: [], clicks: [], area: 0 },
-      ...{ can_undo: false, can_redo: false },
+      ...{ id: null, revision: 0, runs: [], withheld: [], clicks: [], area: 0, can_undo: false, can_redo: false },
+      ...description,
     });
   }
 
@@ -38,9 +38,11 @@ export class Item {
     this.withheld = withheld.map((runs) => new Shape(Rows.fromRuns(runs)));
   }
 
-  /** What the server answered last, by which a page that is loaded again tells whether the object is still the same. */
+  /** What the server answered last, by which a page that is loaded again tells whether the object is still the same;
+   * an object that is to be restored is shown by it. */
   get known() {
-    return { revision: this.revision, clicks: this.clicks, runs: this.answered.toRuns() };
+    const { name, colour, revision, clicks } = this;
+    return { name, colour, revision, clicks, runs: this.answered.toRuns() };
   }
 
   get mask() {

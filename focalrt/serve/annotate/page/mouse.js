@@ -41,6 +41,7 @@ export class Mouse {
 
   act(at, event) {
     const away = event.button === RIGHT;
+    this.actions.penUp(); // the crosshair's: it does not follow this pointer
     if (event.altKey) this.actions.accept(at);
     else if (this.settings.paints) this.actions.penDown(at, away);
     else this.actions.click(at, away);
@@ -48,12 +49,12 @@ export class Mouse {
 
   move(event) {
     const at = this.stage.at(event);
-    if (!this.panning) {
+    if (this.panning) {
+      this.stage.pan(at.x - this.panning.x, at.y - this.panning.y);
+      this.panning = at;
+    } else if (event.buttons) { // without, it is not this pointer that draws
       for (const part of event.getCoalescedEvents?.() ?? [event]) this.actions.penTo(this.stage.at(part));
-      return;
     }
-    this.stage.pan(at.x - this.panning.x, at.y - this.panning.y);
-    this.panning = at;
   }
 
   up() {

@@ -74,8 +74,11 @@ export class Page {
     document.addEventListener("focusin", ({ target }) => close(target));
   }
 
+  /** All go to the image that is open now, whichever is by the time that their turn comes. */
   async import(files) {
-    for (const file of files) await this.editor.import(file);
+    const { image } = this.editor;
+    if (!image) return;
+    for (const file of files) await this.editor.import(image, file);
   }
 
   /** A download holds every step: it waits for those that are still on their way. */

@@ -13,8 +13,9 @@ export class Pen {
     return this.item !== null;
   }
 
-  /** radius: in pixels of the photo. */
+  /** Begins a stroke; one in progress ends. radius: in pixels of the photo. */
   down(place, radius, erase) {
+    this.up();
     const { width, height } = this.editor.image;
     this.item = this.editor.current ?? this.editor.create();
     Object.assign(this, { stroke: new Stroke(radius, width, height), drawn: new Rows(), erase });

@@ -13,7 +13,6 @@ export async function overtaken(editor, step, object) {
   const { steps } = editor;
   const { item } = step;
   const now = new Item(object);
-  now.adopt(object);
   const done = Boolean(step.tried) && landed(step, item, now);
   const again = !done && !step.again && item.answered.equals(now.answered);
   if (again) steps.repeat(step);
@@ -36,17 +35,32 @@ function landed({ action, body }, before, now) {
   return painted.equals(now.answered);
 }
 
-/** Takes up the steps that a reload left unsent, unless another tab was at work on their object. */
+/** Takes up the steps that a reload left unsent of the open image, unless another tab was at work on their object. */
 export function resume(editor, { steps, known }) {
+  const met = new Map(); // an object's id or key -> its item, in the list or deleted by one of the steps
   const holds = new Map(); // item -> whether its steps still hold
+  const gone = new Set(); // ids of objects that are not there any more
   for (const { object, action, body } of steps) {
-    const item = action === "create" ? revive(editor, object, body) : find(editor.items, object);
-    if (!item) continue;
+    const item = met.get(object) ?? meet(editor, object, known[object], { action, body });
+    if (!item) {
+      if (action !== "delete") gone.add(object);
+      continue;
+    }
+    met.set(object, item);
     const outcome = FREE.has(action) || holds.has(item) ? "waits" : fate({ action, body }, known[object], item);
     if (!FREE.has(action) && !holds.has(item)) holds.set(item, outcome !== "lost");
     if (outcome === "waits" && (holds.get(item) ?? true)) retake(editor, item, action, body);
   }
+  editor.steps.keep();
+  for (const object of gone) editor.say(say.gone(known[object]));
   for (const [item, holding] of holds) if (!holding) editor.say(say.anotherTab(item));
+}
+
+/** The item that a step is about, where no step before it was about the same; undefined where there is none. */
+function meet(editor, object, known, { action, body }) {
+  if (action === "create") return revive(editor, object, body);
+  const item = editor.items.find(({ id }) => id === object);
+  return item ?? (action === "restore" ? new Item({ id: object, ...known }) : undefined);
 }
 
 /** What became of the first step that was left unsent: it "waits" to be sent, has "landed", or is "lost". */
@@ -58,14 +72,12 @@ function fate(step, { revision, clicks, runs }, now) {
 }
 
 function retake(editor, item, action, body) {
-  if (action === "delete") editor.items = editor.items.filter((other) => other !== item);
   const step = { item, action, body };
-  editor.foresee(step);
-  editor.do(item, action, body, step.drawn);
-}
-
-function find(items, object) {
-  return items.find(({ id, key }) => id === object || key === object);
+  if (action === "delete") editor.remove(item);
+  else if (action !== "restore") {
+    editor.foresee(step);
+    editor.do(item, action, body, step.drawn);
+  } else if (!editor.items.includes(item)) editor.restore(item); // or it is back, and the answer was lost
 }
 
 function revive(editor, key, body) {

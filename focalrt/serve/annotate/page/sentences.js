@@ -20,8 +20,8 @@ export const sizesDiffer = (opened, photo) =>
 export const anotherTab = (item) =>
   trouble(`${item.name} was changed in another tab. You see it as it is now, without what you did last.`);
 
-export const imported = (name, objects) =>
-  objects ? sentence(`${count(objects, "object")} from ${name}.`) : sentence(`${name} holds no object.`);
+export const imported = (file, objects, image) =>
+  sentence(objects ? `${count(objects, "object")} from ${file} for ${image}.` : `${file} holds no object.`);
 
 export const unsent = (steps, error) =>
   trouble(`${error.message} ${count(steps, "step")} ${steps === 1 ? "is" : "are"} kept here until it is back.`);

@@ -2,8 +2,10 @@
 
 import { Refused, Unreachable } from "./wire.js";
 
-const KEPT = "focalrt unsent steps";
 const PAUSES = [500, 1000, 2000, 4000]; // milliseconds between attempts
+
+/** Where the steps of an image are kept. */
+const keyOf = ({ folder, image }) => `focalrt unsent steps ${JSON.stringify([folder, image])}`;
 
 /** A step is { image, item, action, body }; `tried` counts attempts without an answer, `again` says it was repeated. */
 export class Steps {
@@ -12,10 +14,10 @@ export class Steps {
   constructor({ send, answered, refused, changed }) {
     Object.assign(this, { send, answered, refused, changed });
     this.waiting = [];
-    this.count = 0; // of all steps so far
+    this.count = 0; // of all steps, and of what came between them, so far
     this.trouble = null; // the Unreachable error while the server is silent
     this.place = null; // { folder, image } that the steps belong to
-    this.running = null;
+    this.running = null; // a promise while something is on its way
   }
 
   add(step) {
@@ -30,6 +32,11 @@ export class Steps {
     return this.waiting.filter((step) => step.item === item);
   }
 
+  /** What of an object will come last: "delete" or "restore"; undefined if neither waits. */
+  fate(item) {
+    return this.of(item).findLast(({ action }) => action === "delete" || action === "restore")?.action;
+  }
+
   /** Sends a step that was refused once more, before those that came after it. */
   repeat(step) {
     this.waiting.unshift(Object.assign(step, { again: true }));
@@ -41,7 +48,17 @@ export class Steps {
 
   /** Resolves once everything is answered. */
   async idle() {
-    await this.running;
+    while (this.running) await this.running;
+  }
+
+  /** Does what must not meet a step on its way: those that wait come before it, those that are added meanwhile after
+   * it. Settles as `act` does. */
+  async between(act) {
+    while (this.running) await this.running; // not `idle`, after which another may be first
+    this.count++;
+    const acted = act();
+    this.running = acted.catch(() => null).then(() => this.run());
+    return acted;
   }
 
   async run() {
@@ -77,20 +94,20 @@ export class Steps {
 
   /** Writes the steps where a reload of this tab finds them. */
   keep() {
-    if (!this.waiting.length) return sessionStorage.removeItem(KEPT);
+    const key = keyOf(this.place);
+    if (!this.waiting.length) return sessionStorage.removeItem(key);
     const nameOf = ({ id, key }) => id ?? key;
     const steps = this.waiting.map(({ item, action, body }) => ({ object: nameOf(item), action, body }));
     const known = Object.fromEntries(this.waiting.map(({ item }) => [nameOf(item), item.known]));
     try {
-      sessionStorage.setItem(KEPT, JSON.stringify({ ...this.place, steps, known }));
+      sessionStorage.setItem(key, JSON.stringify({ steps, known }));
     } catch {
       // Storage is full: the steps live on in this page, which asks before it is closed.
     }
   }
 
-  /** What a reload left unsent in this folder: { image, steps, known }, or null; known: of each object, `Item.known`. */
-  static kept(folder) {
-    const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
-    return kept?.folder === folder ? kept : null;
+  /** What a reload left unsent of an image: { steps, known }, or null; known: of each object, `Item.known`. */
+  static kept(place) {
+    return JSON.parse(sessionStorage.getItem(keyOf(place)));
   }
 }

@@ -19,7 +19,7 @@ from .errors import ArgumentValueError, ModelNotFoundError
 
 VARIABLE = "FOCALRT_MODELS"
 DEFAULT = "hrnet18s-s1"
-ENDS = {"fast": "hrnet18s-s1-int8", "accurate": "hrnet18s-s1"}  # of the table in weights/README.md
+ENDS = {"fast": "hrnet18s-s1-int8", "accurate": "hrnet18s-s2"}  # of the table in weights/README.md
 
 
 class Installed(NamedTuple):

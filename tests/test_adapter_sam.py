@@ -431,5 +431,6 @@ def test_code_of_sams_notebook_runs_on_a_photo():
     )
     expected = focalrt.segment(image, [(300, 150), (520, 300, False)]).mask
     np.testing.assert_array_equal(masks[0], expected)
-    boxed, _, _ = predictor.predict(box=np.array([75, 20, 450, 375])[None, :], multimask_output=False)
-    assert (boxed[0] & expected).sum() > 0.5 * (boxed[0] | expected).sum()
+    boxed, _, _ = predictor.predict(box=np.array([170, 10, 420, 310])[None, :], multimask_output=False)
+    cup = boxed[0][10:311, 170:421]
+    assert cup.sum() > 0.9 * boxed[0].sum() and cup.mean() > 0.4

@@ -12,9 +12,9 @@ from focalrt.imagefile import read_image, write_image
 from focalrt.overlay import draw
 
 HERE = Path(__file__).parent
-PHOTO = HERE / "photos" / "astronaut.jpg"
-FIRST = [(220, 110, True)]
-CORRECTION = (190, 205, False)
+PHOTO = HERE / "photos" / "rocket.jpg"
+FIRST = [(320, 200, True)]
+CORRECTION = (320, 350, True)
 
 
 def main():

@@ -17,11 +17,10 @@ from playwright.sync_api import sync_playwright
 HERE = Path(__file__).parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SIZE = {"width": 1440, "height": 900}
-OFF = ((300, 330), (230, 330), (425, 180), (435, 265))
-CUP = [(310, 110, True), (310, 240, True), *((x, y, False) for x, y in OFF)]
+CUP = [(300, 110, True), (300, 230, True), (360, 300, False), (220, 285, True), (395, 270, False)]
 SHOTS = {
     "light": ("coffee.jpg", [("Cup", CUP)]),
-    "dark": ("astronaut.jpg", [("Head", [(220, 110, True), (220, 230, False)])]),
+    "dark": ("astronaut.jpg", [("Head", [(220, 110, True), (180, 210, False), (230, 215, False), (280, 230, False)])]),
 }
 
 

@@ -80,7 +80,7 @@ class Tab:
         """Waits until an expression holds in the page; Playwright's own way is ``eval``, which the policy bars."""
         self.page.evaluate(
             f"""async () => {{
-              const end = performance.now() + 20000;
+              const end = performance.now() + 60000;
               while (!({condition})) {{
                 if (performance.now() > end) throw new Error("never came true: " + {json.dumps(condition)});
                 await new Promise((resolve) => setTimeout(resolve, 10));

@@ -347,12 +347,13 @@ def test_errors_have_a_status_and_a_detail(client):
     assert "tasks: expected the one" in answer.json()["detail"]
 
 
-def test_a_network_that_fails_is_no_fault_of_the_request(client, monkeypatch):
+def test_a_network_that_fails_is_no_fault_of_the_request(monkeypatch):
     def fail(*_, **__):
         raise ModelError("segmentor.onnx: it failed")
 
     monkeypatch.setattr("focalrt.session.predict", fail)
-    answer = client.post("/predict", json=REQUESTS["keypoint"])
+    with TestClient(application(backend()), "http://localhost:9090") as client:  # remembers no answer
+        answer = client.post("/predict", json=REQUESTS["keypoint"])
     assert (answer.status_code, answer.json()) == (500, {"status": 500, "detail": "segmentor.onnx: it failed"})
 
 

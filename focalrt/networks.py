@@ -227,6 +227,22 @@ def check_signature(session: Any, path: Path, inputs: Shapes, outputs: Shapes) -
         )
 
 
+def run(
+    session: Any, path: Path, outputs: list[str] | None, feeds: dict[str, NDArray[np.float32]]
+) -> list[NDArray[np.float32]]:
+    """These outputs of a session, or all, as they come. ``path`` tells in errors where it came from.
+
+    Raises ModelError; MemoryError, which says nothing about the model.
+    """
+    try:
+        found: list[NDArray[np.float32]] = session.run(outputs, feeds)
+    except MemoryError:
+        raise
+    except Exception as error:  # ONNX Runtime's errors share no base class but this
+        raise ModelError(f"{str(path)!r} cannot be run on this input: {error}") from error
+    return found
+
+
 def answers(
     session: Any, path: Path, feeds: dict[str, NDArray[np.float32]], expected: Shapes
 ) -> list[NDArray[np.float32]]:
@@ -235,12 +251,7 @@ def answers(
     They are looked at after every run, as kernels check no bounds: where the shape of an output hangs on the data, ONNX
     Runtime goes by what comes out, whatever the file declares. Raises ModelError.
     """
-    try:
-        found: list[NDArray[np.float32]] = session.run([*expected], feeds)
-    except MemoryError:  # says nothing about the model
-        raise
-    except Exception as error:  # ONNX Runtime's errors share no base class but this
-        raise ModelError(f"{str(path)!r} cannot be run on this input: {error}") from error
+    found = run(session, path, [*expected], feeds)
     for (name, shape), values in zip(expected.items(), found, strict=True):
         if values.shape != shape or values.dtype != np.float32:
             raise ModelError(

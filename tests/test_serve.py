@@ -1,10 +1,12 @@
 """The service over real HTTP: every answer is that of the Python API, every bad request is refused in a sentence."""
 
+import http.client
 import json
 import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 
 import cv2
 import numpy as np
@@ -520,6 +522,116 @@ def test_what_waits_for_a_session_that_is_deleted_is_refused():
             assert client.delete(f"/sessions/{name}").status_code == 204
             assert sorted(each.result().status_code for each in clicks) == [200, 404, 404]
         assert "focalrt_sessions 0.0" in client.get("/metrics").text
+
+
+class Gated(StubNetworks):
+    """Networks that wait to be let go on."""
+
+    def __init__(self):
+        super().__init__()
+        self.begun, self.open = threading.Event(), threading.Event()
+
+    def segment(self, image, maps):
+        self.begun.set()
+        assert self.open.wait(30)
+        return super().segment(image, maps)
+
+
+def counted(client, name):
+    """A number that the service tells of itself."""
+    text = client.get("/metrics").text
+    return float(text.split(f"\n{name} ")[1].split("\n")[0]) if f"\n{name} " in text else 0.0
+
+
+def come_to(client, name, number):
+    """Waits until the service tells that number."""
+    end = time.monotonic() + 30
+    while counted(client, name) != number:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@contextmanager
+def impatient(client, method, path, **content):
+    """A request whose client closes the connection at the end of the block, without the answer."""
+    request = client.build_request(method, path, **content)
+    connection = http.client.HTTPConnection(request.url.host, request.url.port, timeout=60)
+    connection.request(method, path, request.read(), dict(request.headers))
+    yield
+    connection.close()
+    for _ in range(3):  # whoever comes after that is answered after it was seen
+        assert client.get("/health").status_code == 200
+
+
+WAITING = {
+    "/sessions/{session}/clicks": ("POST", {"json": {"x": 2, "y": 2}}),
+    "/sessions/{session}/undo": ("POST", {}),
+    "/sessions/{session}/mask": ("PUT", {"files": {"mask": MASK_FILE}}),
+    "/sessions/{session}/rle": ("GET", {}),
+    "/sessions": ("POST", {"files": {"image": PHOTO}}),
+    "/segment": ("POST", {"files": {"image": PHOTO}, "data": {"click": "3,4"}}),
+}
+
+
+def test_what_waits_for_a_client_that_has_gone_is_dropped():
+    """One worker at work on one session while requests for it and for others wait, and their clients leave."""
+    networks = Gated()
+    limits = Limits(workers=1, queue=2 * len(WAITING))
+    with served(create_app(Model(networks), TOKEN, limits=limits)) as url, client_of(url) as client:
+        names = [client.post("/sessions", files={"image": PHOTO}).json()["id"] for _ in range(2)]
+        with ThreadPoolExecutor(1) as threads, ExitStack() as leaving:
+            leaving.callback(networks.open.set)
+            first = threads.submit(client.post, f"/sessions/{names[0]}/clicks", json={"x": 1, "y": 1})
+            assert networks.begun.wait(30)
+            with ExitStack() as clients:
+                for route, (method, content) in WAITING.items():
+                    for path in {route.format(session=name) for name in names}:
+                        clients.enter_context(impatient(client, method, path, **content))
+                come_to(client, "focalrt_jobs", 11.0)
+            networks.open.set()
+            assert ok(first.result())["outcome"] == "written"
+        come_to(client, "focalrt_jobs", 0.0)
+        calls = networks.calls
+        assert [ok(client.get(f"/sessions/{name}"))["clicks"] for name in names] == [
+            [{"x": 1, "y": 1, "positive": True}],
+            [],
+        ]
+        assert not ok(client.get(f"/sessions/{names[1]}"))["can_undo"]
+        assert calls == 1 and counted(client, "focalrt_sessions") == 2
+        for route, (method, _) in WAITING.items():
+            label = f'{{method="{method}",route="{route}",status="499"}}'
+            come_to(client, f"focalrt_requests_total{label}", 1 + ("{" in route))
+
+
+def test_what_runs_for_a_client_that_has_gone_is_done_to_the_end():
+    networks = Gated()
+    with served(create_app(Model(networks), TOKEN)) as url, client_of(url) as client:
+        name = client.post("/sessions", files={"image": PHOTO}).json()["id"]
+        with impatient(client, "POST", f"/sessions/{name}/clicks", json={"x": 30, "y": 20}):
+            assert networks.begun.wait(30)
+        networks.open.set()
+        told = ok(client.get(f"/sessions/{name}"))  # after its turn
+        session = Model(StubNetworks()).session(IMAGE)
+        session.click(30, 20)
+        assert_same(told, session)
+        assert [click["x"] for click in told["clicks"]] == [30]
+
+
+def test_a_session_whose_name_nobody_would_learn_is_not_kept(monkeypatch):
+    begun, gate, begin = threading.Event(), threading.Event(), work.begin
+
+    def gated(*arguments):
+        begun.set()
+        assert gate.wait(30)
+        return begin(*arguments)
+
+    monkeypatch.setattr(work, "begin", gated)
+    with served(create_app(MODEL, TOKEN)) as url, client_of(url) as client:
+        with impatient(client, "POST", "/sessions", files={"image": PHOTO}):
+            assert begun.wait(30)
+        gate.set()
+        come_to(client, 'focalrt_requests_total{method="POST",route="/sessions",status="499"}', 1.0)
+        assert counted(client, "focalrt_sessions") == 0
 
 
 def test_memory_for_sessions_has_an_end():

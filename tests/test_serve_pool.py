@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from focalrt.serve.pool import LONGEST_ADVICE, Busy, Pool
+from focalrt.serve.pool import LONGEST_ADVICE, Busy, Pool, Unwanted
 
 
 class Gate:
@@ -137,6 +137,37 @@ def test_a_job_that_waits_is_dropped_when_nobody_wants_it():
     played(play)
 
 
+def test_a_job_that_waits_is_dropped_when_whoever_asked_has_gone():
+    async def play(pool):
+        turn, gate, never, gone = asyncio.Lock(), Gate(), Gate(), threading.Event()
+        running = asyncio.create_task(pool.run(gate, "done", turn=turn, gone=threading.Event()))
+        await gate.begin()
+        waiting = [asyncio.create_task(pool.run(never, turn=each, gone=gone)) for each in (turn, None)]
+        await asyncio.sleep(0.01)
+        gone.set()
+        gate.open.set()
+        for each in waiting:
+            with pytest.raises(Unwanted):
+                await each
+        assert await running == "done"
+        assert not never.begun.is_set() and not turn.locked()
+        assert pool.jobs == 0
+
+    played(play, queue=2)
+
+
+def test_a_job_that_runs_goes_on_when_whoever_asked_has_gone():
+    async def play(pool):
+        gate, gone = Gate(), threading.Event()
+        running = asyncio.create_task(pool.run(gate, "done", gone=gone))
+        await gate.begin()
+        gone.set()
+        gate.open.set()
+        assert await running == "done"
+
+    played(play)
+
+
 def test_a_job_that_runs_keeps_its_place_and_its_turn_to_the_end():
     async def play(pool):
         turn, gate, ended = asyncio.Lock(), Gate(), []
@@ -163,7 +194,11 @@ def test_the_advice_grows_with_the_work_at_hand():
         for _ in range(8):
             await pool.run(time.sleep, 0.1)
         quiet = pool.retry_after
-        gate = Gate()
+        gate, gone = Gate(), threading.Event()
+        gone.set()
+        for _ in range(40):  # dropped at once, which does not make the others any faster
+            with pytest.raises(Unwanted):
+                await pool.run(gate, gone=gone)
         jobs = [asyncio.create_task(pool.run(gate)) for _ in range(40)]
         await gate.begin()
         loaded = pool.retry_after

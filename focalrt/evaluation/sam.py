@@ -27,7 +27,7 @@ from ..checks import check_click, check_image, check_mask, check_threads
 from ..errors import ModelError, ModelNotFoundError
 from ..geometry import Click
 from ..masks.sam_logits import LOW, SIDE, fitted_size, over_image
-from ..networks import start
+from ..networks import run, start
 from .sample import Mask
 
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)  # of RGB from 0 to 255
@@ -128,7 +128,7 @@ class Encoder:
                 f"{str(self._path)!r} made an embedding of {embedding.dtype}, shape {embedding.shape}; expected "
                 f"float32 {EMBEDDING}, as of a SAM encoder"
             )
-        return embedding  # type: ignore[no-any-return]
+        return embedding
 
 
 class Decoder:
@@ -223,14 +223,6 @@ def open_network(path: Path, threads: int | None) -> Any:
         return start(path.read_bytes(), path, threads)
     except OSError as error:
         raise ModelNotFoundError(f"no network in {str(path)!r}: {error}") from error
-
-
-def run(network: Any, path: Path, outputs: list[str] | None, feeds: dict[str, NDArray[np.float32]]) -> Any:
-    """These outputs of a network, or all. Raises ModelError."""
-    try:
-        return network.run(outputs, feeds)
-    except Exception as error:  # ONNX Runtime's errors share no base class but this
-        raise ModelError(f"{str(path)!r} failed on inputs of the sizes that it declares: {error}") from error
 
 
 def fits(value: Any, expected: Shape) -> bool:

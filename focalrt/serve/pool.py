@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
 from math import ceil
+from threading import Event
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -25,6 +26,14 @@ class Busy(Exception):
         self.retry_after = retry_after
 
 
+class Unwanted(Exception):
+    """Nobody waits any more for what a job would return."""
+
+    def __init__(self) -> None:
+        """See the class."""
+        super().__init__("whoever asked has gone")
+
+
 class Pool:
     """Runs functions on ``workers`` threads while at most ``queue`` more wait. To be used from one event loop."""
 
@@ -36,22 +45,28 @@ class Pool:
         self._usual = 0.0  # seconds that a job takes
 
     async def run(
-        self, function: Callable[..., T], *arguments: Any, turn: AbstractAsyncContextManager[Any] | None = None
+        self,
+        function: Callable[..., T],
+        *arguments: Any,
+        turn: AbstractAsyncContextManager[Any] | None = None,
+        gone: Event | None = None,
     ) -> T:
         """What the function returns or raises.
 
         turn: an asyncio.Lock, say, held from before the function begins until it has ended; whoever waits for it takes
-        a place in the queue, but no thread. Cancelled, a job that waits is dropped; one that runs goes on to its end,
-        in its place and its turn, because a thread cannot be stopped. Raises Busy where the queue is full.
+        a place in the queue, but no thread. gone: set, by cancelling too, when nobody waits for the result any more. A
+        job that waits then is dropped when it would have begun; one that runs goes on to its end, in its place and its
+        turn, because a thread cannot be stopped. Raises Busy where the queue is full, Unwanted for what was dropped.
         """
         if self.jobs >= self.most:
             raise Busy(self.retry_after)
         self.jobs += 1
-        job = Job(function, arguments)
+        gone = gone or Event()
+        job = Job(function, arguments, gone)
         try:
             result: T = await asyncio.shield(asyncio.ensure_future(self._in_turn(job, turn or nullcontext())))
         except asyncio.CancelledError:
-            job.wanted = False
+            gone.set()
             raise
         return result
 
@@ -70,22 +85,22 @@ class Pool:
                 return await asyncio.get_running_loop().run_in_executor(self._threads, job)
         finally:
             self.jobs -= 1
-            self._usual += LATEST * (job.seconds - self._usual)
+            if job.seconds:  # what was dropped says nothing about the others
+                self._usual += LATEST * (job.seconds - self._usual)
 
 
 class Job:
     """A function, its arguments, and whether anybody still waits for what it returns."""
 
-    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        """See the class."""
-        self._function, self._arguments = function, arguments
-        self.wanted = True
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...], gone: Event) -> None:
+        """gone: set once nobody waits."""
+        self._function, self._arguments, self._gone = function, arguments, gone
         self.seconds = 0.0
 
     def __call__(self) -> Any:
-        """Runs it, unless nobody waits."""
-        if not self.wanted:
-            return None
+        """Runs it. Raises Unwanted instead where nobody waits."""
+        if self._gone.is_set():
+            raise Unwanted
         began = perf_counter()
         try:
             return self._function(*self._arguments)

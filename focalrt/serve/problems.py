@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from ..errors import ArgumentTypeError, ArgumentValueError, ImageFileError, ImageTooLargeError
-from .pool import Busy
+from .pool import Busy, Unwanted
 from .refusal import Refusal
 from .sessions import Full, UnknownSession
 
@@ -19,6 +19,7 @@ STATUS = {
     ImageFileError: 422,
     ImageTooLargeError: 413,
     UnknownSession: 404,
+    Unwanted: 499,  # reaches nobody but the counts, where it has the number that other servers give it
 }
 
 

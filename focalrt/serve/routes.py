@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
@@ -13,7 +15,8 @@ from ..errors import ArgumentValueError
 from ..merge import Policy
 from ..session import Session
 from . import schema, work
-from .service import Service
+from .pool import Unwanted
+from .service import Errand, Service
 
 JSON = "application/json"
 PNG: dict[str, Any] = {"image/png": {"schema": {"type": "string", "format": "binary"}}}
@@ -39,6 +42,16 @@ def service_of(request: Request) -> Service:
     return cast(Service, request.app.state.service)
 
 
+async def errand_of(request: Request) -> AsyncIterator[Errand]:
+    """What the service does for a request, whose client is watched meanwhile."""
+    errand = Errand(service_of(request))
+    watching = asyncio.create_task(errand.watch(request.receive))
+    try:
+        yield errand
+    finally:
+        watching.cancel()
+
+
 def check_query(request: Request) -> None:
     """Raises ArgumentValueError for a parameter that the description does not have, and that would go unnoticed."""
     described = request.app.openapi()["paths"][request.scope["route"].path][request.method.lower()]
@@ -50,6 +63,7 @@ def check_query(request: Request) -> None:
 
 
 Here = Annotated[Service, Depends(service_of)]
+Mine = Annotated[Errand, Depends(errand_of)]
 Image = Annotated[UploadFile, File(description="a photo: JPEG, PNG, WebP, TIFF or BMP")]
 Mask = Annotated[UploadFile, File(description="an image of that size; brighter than half of its brightest is object")]
 EarlierMask = Annotated[
@@ -95,6 +109,7 @@ async def metrics(here: Here) -> Response:
 )
 async def segment(
     here: Here,
+    errand: Mine,
     image: Image,
     click: Annotated[
         list[schema.ClickText],
@@ -107,7 +122,7 @@ async def segment(
     tolerance: Tolerance = 1.0,
 ) -> Response:
     """Clicks on a photo, at once: the mask after the last of them."""
-    content = await here.pool.run(
+    content = await errand.run(
         work.segmented,
         here.model,
         image.file,
@@ -126,20 +141,20 @@ async def segment(
 
 
 @router.post("/sessions", status_code=201, response_model=schema.State)
-async def begin(here: Here, image: Image, mask: EarlierMask = None, merge: Merge = "auto") -> Response:
+async def begin(here: Here, errand: Mine, image: Image, mask: EarlierMask = None, merge: Merge = "auto") -> Response:
     """A session on a photo, from scratch or from an earlier mask."""
     here.sessions.make_room(0)  # before anything is decoded
-    session = await here.pool.run(
-        work.begin, here.model, image.file, mask and mask.file, merge, here.limits.pixels
-    )
+    session = await errand.run(work.begin, here.model, image.file, mask and mask.file, merge, here.limits.pixels)
+    if not errand.wanted:  # nobody would learn the session's name
+        raise Unwanted
     held = here.sessions.add(session)
     return as_json(work.state(session, held.name, here.limits.idle), 201)
 
 
 @router.get("/sessions/{session}", response_model=schema.State, responses=UNKNOWN)
-async def state(here: Here, session: str) -> Response:
+async def state(here: Here, errand: Mine, session: str) -> Response:
     """A session as it is."""
-    return as_json(await here.on_session(session, work.state, session, here.limits.idle))
+    return as_json(await errand.on_session(session, work.state, session, here.limits.idle))
 
 
 @router.delete("/sessions/{session}", status_code=204, response_class=Response, response_model=None, responses=UNKNOWN)
@@ -150,71 +165,71 @@ async def delete(here: Here, session: str) -> Response:
 
 
 @router.post("/sessions/{session}/clicks", response_model=schema.Click, responses=UNKNOWN)
-async def click(here: Here, session: str, click: schema.ClickRequest) -> Response:
+async def click(errand: Mine, session: str, click: schema.ClickRequest) -> Response:
     """A click, and what it does."""
-    return as_json(await here.on_growing_session(session, work.click, click))
+    return as_json(await errand.on_growing_session(session, work.click, click))
 
 
 @router.post("/sessions/{session}/paint", response_model=schema.Step, responses=UNKNOWN)
 async def paint(
-    here: Here,
+    errand: Mine,
     session: str,
     mask: Mask,
     box: Annotated[schema.BoxText, Form(description="x0,y0,x1,y1 that the mask replaces, half-open; of its size")],
 ) -> Response:
     """A stroke made by hand: what lies in a box is replaced, the clicks stay in force."""
-    return as_json(await here.on_growing_session(session, work.paint, mask.file, box))
+    return as_json(await errand.on_growing_session(session, work.paint, mask.file, box))
 
 
 @router.put("/sessions/{session}/mask", response_model=schema.Step, responses=UNKNOWN)
-async def set_mask(here: Here, session: str, mask: Mask) -> Response:
+async def set_mask(errand: Mine, session: str, mask: Mask) -> Response:
     """Another mask; the clicks so far end with it."""
-    return as_json(await here.on_growing_session(session, work.set_mask, mask.file))
+    return as_json(await errand.on_growing_session(session, work.set_mask, mask.file))
 
 
 @router.post("/sessions/{session}/accept", response_model=schema.Step, responses=UNKNOWN)
-async def accept(here: Here, session: str, place: schema.PlaceRequest) -> Response:
+async def accept(errand: Mine, session: str, place: schema.PlaceRequest) -> Response:
     """Writes the withheld region that holds a pixel."""
-    return as_json(await here.on_growing_session(session, work.accept, place))
+    return as_json(await errand.on_growing_session(session, work.accept, place))
 
 
 @router.post("/sessions/{session}/accept-all", response_model=schema.Step, responses=UNKNOWN)
-async def accept_all(here: Here, session: str) -> Response:
+async def accept_all(errand: Mine, session: str) -> Response:
     """Writes every withheld region, as one step."""
-    return as_json(await here.on_growing_session(session, work.step, Session.accept_all))
+    return as_json(await errand.on_growing_session(session, work.step, Session.accept_all))
 
 
 @router.post("/sessions/{session}/reset", response_model=schema.Step, responses=UNKNOWN)
-async def reset(here: Here, session: str) -> Response:
+async def reset(errand: Mine, session: str) -> Response:
     """Back to the mask that the session began with; can be undone."""
-    return as_json(await here.on_growing_session(session, work.step, Session.reset))
+    return as_json(await errand.on_growing_session(session, work.step, Session.reset))
 
 
 @router.post("/sessions/{session}/undo", response_model=schema.Step, responses=UNKNOWN)
-async def undo(here: Here, session: str) -> Response:
+async def undo(errand: Mine, session: str) -> Response:
     """Takes back the last step."""
-    return as_json(await here.on_session(session, work.step, Session.undo))
+    return as_json(await errand.on_session(session, work.step, Session.undo))
 
 
 @router.post("/sessions/{session}/redo", response_model=schema.Step, responses=UNKNOWN)
-async def redo(here: Here, session: str) -> Response:
+async def redo(errand: Mine, session: str) -> Response:
     """Does the last undone step again."""
-    return as_json(await here.on_session(session, work.step, Session.redo))
+    return as_json(await errand.on_session(session, work.step, Session.redo))
 
 
 @router.get("/sessions/{session}/mask.png", response_class=Response, responses=UNKNOWN | {200: {"content": PNG}})
-async def mask_png(here: Here, session: str) -> Response:
+async def mask_png(errand: Mine, session: str) -> Response:
     """The mask as PNG of the photo's size: grey, 0 and 255."""
-    return Response(await here.on_session(session, work.png_of), media_type="image/png")
+    return Response(await errand.on_session(session, work.png_of), media_type="image/png")
 
 
 @router.get("/sessions/{session}/rle", response_model=schema.Rle, responses=UNKNOWN)
-async def mask_rle(here: Here, session: str) -> Response:
+async def mask_rle(errand: Mine, session: str) -> Response:
     """The mask as COCO's run-length code."""
-    return as_json(await here.on_session(session, work.rle_of))
+    return as_json(await errand.on_session(session, work.rle_of))
 
 
 @router.get("/sessions/{session}/polygons", response_model=schema.Polygons, responses=UNKNOWN)
-async def mask_polygons(here: Here, session: str, tolerance: Tolerance = 1.0) -> Response:
+async def mask_polygons(errand: Mine, session: str, tolerance: Tolerance = 1.0) -> Response:
     """The mask as polygons of few vertices, none of them further from the mask than the tolerance."""
-    return as_json(await here.on_session(session, work.polygons_of, tolerance))
+    return as_json(await errand.on_session(session, work.polygons_of, tolerance))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
+from threading import Event
 from typing import Any, TypeVar
 
 from fastapi import FastAPI
+from starlette.types import Receive
 
 from .. import upload
 from ..model import Model
 from .metrics import Metrics
 from .pool import Pool
+from .refusal import Refusal
 from .sessions import Held, Sessions, UnknownSession
 
 T = TypeVar("T")
@@ -48,17 +51,6 @@ class Service:
         self.sessions = Sessions(limits.session_bytes, limits.idle)
         self.metrics = Metrics(self.pool, self.sessions)
 
-    async def on_session(self, name: str, function: Callable[..., T], *arguments: Any) -> T:
-        """Runs a function of a session, one at a time of each. Raises UnknownSession, Busy."""
-        with self.sessions.using(name) as held:
-            return await self.pool.run(on_held, held, function, *arguments, turn=held.turn)
-
-    async def on_growing_session(self, name: str, function: Callable[..., T], *arguments: Any) -> T:
-        """The same for what adds to the session's memory. Raises Full, too."""
-        with self.sessions.using(name):
-            self.sessions.make_room(0)
-            return await self.on_session(name, function, *arguments)
-
     async def expire(self) -> None:
         """Lets unused sessions go, for ever."""
         while True:
@@ -74,6 +66,44 @@ class Service:
         with suppress(asyncio.CancelledError):
             await expiring
         self.pool.close()
+
+
+class Errand:
+    """What the service does for one request, unless the client closes the connection before it begins."""
+
+    def __init__(self, service: Service) -> None:
+        """``service``: shared with all other requests."""
+        self._service = service
+        self._gone = Event()
+
+    async def watch(self, receive: Receive) -> None:
+        """Returns when the client has gone. receive: of the request; what is left of its body is passed over."""
+        with suppress(Refusal):  # of a body too large or too slow, which the guard answers
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        self._gone.set()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the client still waits."""
+        return not self._gone.is_set()
+
+    async def run(
+        self, function: Callable[..., T], *arguments: Any, turn: AbstractAsyncContextManager[Any] | None = None
+    ) -> T:
+        """Runs a function on the pool (see :meth:`.pool.Pool.run`). Raises Busy, Unwanted."""
+        return await self._service.pool.run(function, *arguments, turn=turn, gone=self._gone)
+
+    async def on_session(self, name: str, function: Callable[..., T], *arguments: Any) -> T:
+        """Runs a function of a session, one at a time of each. Raises UnknownSession, Busy, Unwanted."""
+        with self._service.sessions.using(name) as held:
+            return await self.run(on_held, held, function, *arguments, turn=held.turn)
+
+    async def on_growing_session(self, name: str, function: Callable[..., T], *arguments: Any) -> T:
+        """The same for what adds to the session's memory. Raises Full, too."""
+        with self._service.sessions.using(name):
+            self._service.sessions.make_room(0)
+            return await self.on_session(name, function, *arguments)
 
 
 def on_held(held: Held, function: Callable[..., T], *arguments: Any) -> T:

@@ -81,7 +81,7 @@ def painted(page, name="a.jpg", mask=STROKE):
 def test_an_image_opens_with_its_size_and_nothing_on_it(page):
     sheet = page.open("a.jpg")
     assert sheet.pop("photo")
-    assert sheet == {"name": "a.jpg", "width": WIDTH, "height": HEIGHT, "objects": [], "notices": []}
+    assert sheet == {"name": "a.jpg", "width": WIDTH, "height": HEIGHT, "objects": [], "created": {}, "notices": []}
 
 
 def test_names_of_all_kinds_are_found(page):
@@ -178,6 +178,19 @@ def test_objects_are_renamed_deleted_and_brought_back_with_their_history(page):
     back = page.call("POST", path + "/restore")
     assert (back["name"], back["runs"], back["can_undo"]) == ("Tässe 2", thing["runs"], True)
     page.call("POST", path + "/restore", status=404)
+
+
+def test_an_object_that_is_asked_for_again_by_the_same_key_is_made_once(page):
+    page.open("a.jpg")
+    thing = page.create("a.jpg", name="cup", key="one")
+    page.step("a.jpg", thing, "paint", runs=flat(STROKE), erase=False)
+    assert page.create("a.jpg", name="cup", key="one") == thing
+    assert [page.create("a.jpg", **fields)["id"] for fields in ({"key": "other"}, {}, {"key": None})] == [2, 3, 4]
+    assert page.open("a.jpg")["created"] == {"one": 1, "other": 2}
+    page.call("DELETE", "/api/images/a.jpg/objects/1", status=204)
+    page.call("POST", "/api/images/a.jpg/objects", {"key": "one"}, 404)
+    assert [each["id"] for each in page.open("a.jpg")["objects"]] == [2, 3, 4]
+    page.call("PATCH", "/api/images/a.jpg/objects/2", {"key": "other"}, 400)
 
 
 def test_a_file_adds_its_objects(page):
@@ -651,9 +664,10 @@ def test_bad_clicks_are_refused_and_change_nothing(page, body):
 @pytest.mark.parametrize(
     "fields",
     [{"name": ""}, {"name": "  "}, {"name": "x" * 101}, {"name": "a\nb"}, {"name": "\x00"}, {"name": 3}]
-    + [{"colour": "red"}, {"colour": "#12345"}, {"colour": "#gggggg"}, {"colour": 0}, {"id": 5}],
+    + [{"colour": "red"}, {"colour": "#12345"}, {"colour": "#gggggg"}, {"colour": 0}, {"id": 5}]
+    + [{"key": ""}, {"key": "x" * 65}, {"key": 3}],
 )
-def test_bad_names_and_colours_are_refused(page, fields):
+def test_bad_names_colours_and_keys_are_refused(page, fields):
     page.open("a.jpg")
     page.call("POST", "/api/images/a.jpg/objects", fields, 400)
     assert page.open("a.jpg")["objects"] == []

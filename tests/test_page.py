@@ -123,6 +123,40 @@ def held_back(tab, pattern, answered=False):
     return wait
 
 
+def lose_answer(tab, pattern):
+    """Has the server take the next request for such an address, and its answer lost."""
+    fall_silent(tab, pattern, "answer", times=1)
+
+
+def fall_silent(tab, pattern, lost="question", **options):
+    """Loses the requests for such an address, until ``unroute``; of the first, the "question" or only the "answer"."""
+    asked = []
+
+    def lose(route):
+        if lost == "answer" and not asked:
+            route.fetch()
+        asked.append(route)
+        route.abort()
+
+    tab.page.context.route(pattern, lose, **options)
+
+
+def delete_unheard(tab):
+    """Deletes the image's first object; the server does not hear of it until ``unroute("**/objects/1")``."""
+    tab.expected += ("ERR_FAILED",)
+    fall_silent(tab, "**/objects/1")
+    tab.page.keyboard.press("Delete")
+    tab.until("document.querySelector('#notice').textContent.includes('kept here')")
+
+
+def with_an_object_each(tabs, *images):
+    """Makes an object in each image; returns a tab on the first of them."""
+    for image in reversed(images):
+        tab = tabs(image)
+        tab.press("n")
+    return tab
+
+
 def choose(tab, image):
     """Clicks an image in the list."""
     tab.page.locator("#images button").filter(has_text=image).click()
@@ -384,6 +418,42 @@ def test_deleted_objects_come_back_one_by_one_the_last_first(tab):
     assert [each["runs"] for each in tab.objects()] == [each["runs"] for each in before[:2]]
 
 
+def test_the_notice_of_a_deletion_undoes_that_and_nothing_else(tab):
+    button = tab.page.locator("#notice button")
+    gone = "document.querySelector('#notice button').hidden"
+    tab.click(230, 150)
+    tab.press("n", "n", "2", "Delete", "2", "Delete")
+    assert tab.names() == ["Object 1"]
+    button.click()
+    tab.idle()
+    assert tab.names() == ["Object 1", "Object 3"]
+    tab.until(gone)  # though the deletion before can be undone yet
+    tab.press("Delete", "Control+z")
+    tab.until(gone)
+    tab.press("Delete", "1")
+    button.wait_for()
+    tab.page.locator("#objects .colour").evaluate(
+        """field => {
+          field.dispatchEvent(new Event("change"));
+          document.querySelector("#notice button").click();  // before the page has come to take it away
+        }"""
+    )
+    tab.until(gone)
+    tab.idle()
+    assert tab.names() == ["Object 1"]
+    assert len(tab.objects()[0]["clicks"]) == 1
+
+
+def test_the_notice_of_a_deletion_undoes_nothing_in_another_image(tabs, folder):
+    a, b = copies(folder, "notice a.jpg", "notice b.jpg")
+    tab = with_an_object_each(tabs, a, b)
+    tab.press("Delete")
+    tab.page.locator("#notice button").wait_for()
+    choose(tab, b)
+    shows(tab, b)
+    tab.until("document.querySelector('#notice button').hidden")
+
+
 def test_an_answer_from_before_a_deletion_brings_no_object_back(tab):
     tab.click(150, 120)
     held = []
@@ -633,13 +703,8 @@ def test_a_silent_server_and_a_reload_lose_no_step(tab, model):
 
 def test_steps_that_a_reload_left_unsent_stay_with_their_image(tabs, folder):
     a, b = copies(folder, "unsent a.jpg", "unsent b.jpg")
-    tabs(b).press("n")
-    tab = tabs(a)
-    tab.expected = ("ERR_FAILED",)
-    tab.press("n")
-    tab.page.context.route("**/objects/1", lambda route: route.abort())
-    tab.page.keyboard.press("Delete")
-    tab.until("document.querySelector('#notice').textContent.includes('kept here')")
+    tab = with_an_object_each(tabs, a, b)
+    delete_unheard(tab)
     wait = held_back(tab, "**/unsent%20a.jpg/photo")
     tab.page.reload()
     route, _ = wait()
@@ -655,12 +720,9 @@ def test_steps_that_a_reload_left_unsent_stay_with_their_image(tabs, folder):
 
 def test_unsent_steps_of_an_image_that_does_not_open_wait_until_it_does(tabs, folder):
     a, b = copies(folder, "unopened a.jpg", "unopened b.jpg")
-    tab = tabs(a)
-    tab.expected = ("ERR_FAILED", "500")
-    tab.press("n")
-    tab.page.context.route("**/objects/1", lambda route: route.abort())
-    tab.page.keyboard.press("Delete")
-    tab.until("document.querySelector('#notice').textContent.includes('kept here')")
+    tab = with_an_object_each(tabs, a)
+    tab.expected = ("500",)
+    delete_unheard(tab)
     tab.page.context.route(
         "**/unopened%20a.jpg/open", lambda route: route.fulfill(status=500, json={"detail": "no."}), times=1
     )
@@ -680,16 +742,11 @@ def test_unsent_steps_of_an_image_that_does_not_open_wait_until_it_does(tabs, fo
 
 def test_what_is_done_to_an_image_while_the_next_one_opens_stays_with_it(tabs, folder):
     a, b = copies(folder, "leaving a.jpg", "leaving b.jpg")
-    tabs(b).press("n")
-    tab = tabs(a)
-    tab.expected = ("ERR_FAILED",)
-    tab.press("n")
+    tab = with_an_object_each(tabs, a, b)
     wait = held_back(tab, "**/leaving%20b.jpg/photo")
     choose(tab, b)
     route, _ = wait()
-    tab.page.context.route("**/objects/1", lambda route: route.abort())
-    tab.page.keyboard.press("Delete")
-    tab.until("document.querySelector('#notice').textContent.includes('kept here')")
+    delete_unheard(tab)
     route.continue_()
     tab.page.wait_for_timeout(200)
     tab.reload()
@@ -726,15 +783,7 @@ def test_an_object_that_is_being_brought_back_outlasts_a_reload_with_its_clicks(
     tab.expected = ("ERR_FAILED",)
     tab.click(230, 150)
     tab.press("Delete")
-    asked = []
-
-    def lose(route):
-        if lost == "answer" and not asked:
-            route.fetch()
-        asked.append(route)
-        route.abort()
-
-    tab.page.context.route("**/restore", lose)
+    fall_silent(tab, "**/restore", lost)
     tab.page.keyboard.press("Control+z")
     tab.page.mouse.click(*tab.place(330, 210))
     tab.until("document.querySelector('#notice').textContent.includes('2 steps')")
@@ -750,12 +799,9 @@ def test_an_object_that_is_being_brought_back_outlasts_a_reload_with_its_clicks(
 
 
 def test_a_deletion_that_a_reload_left_unsent_can_be_undone(tab):
-    tab.expected = ("ERR_FAILED",)
     tab.click(230, 150)
     before = tab.objects()
-    tab.page.context.route("**/objects/1", lambda route: route.abort())
-    tab.page.keyboard.press("Delete")
-    tab.until("document.querySelector('#notice').textContent.includes('1 step')")
+    delete_unheard(tab)
     tab.reload()
     tab.page.keyboard.press("Control+z")
     tab.page.context.unroute("**/objects/1")
@@ -780,15 +826,75 @@ def test_steps_that_a_reload_left_unsent_of_an_object_that_is_gone_are_told(tabs
     assert "another tab" not in tab.notice()  # said once
 
 
+@pytest.mark.parametrize("lost", ["question", "answer"])
+def test_a_new_object_that_is_unanswered_outlasts_a_reload_with_its_clicks(tab, lost):
+    tab.expected = ("ERR_FAILED",)
+    fall_silent(tab, "**/objects", lost)
+    tab.page.keyboard.press("n")
+    tab.page.mouse.click(*tab.place(230, 150))
+    tab.until("document.querySelector('#notice').textContent.includes('2 steps')")
+    tab.reload()
+    assert tab.names() == ["Object 1"]
+    tab.page.context.unroute("**/objects")
+    tab.idle()
+    assert tab.names() == ["Object 1"]
+    (thing,) = tab.objects()
+    assert len(thing["clicks"]) == 1
+    assert tab.page.locator("#objects .area").inner_text() == f"{thing['area']:,} px"
+
+
+def test_a_new_object_whose_answer_is_lost_is_made_once(tab):
+    tab.expected = ("ERR_FAILED",)
+    lose_answer(tab, "**/objects")
+    tab.page.keyboard.press("n")
+    tab.page.mouse.click(*tab.place(230, 150))
+    tab.idle()
+    tab.press("n")
+    assert tab.names() == ["Object 1", "Object 2"]
+    assert [len(each["clicks"]) for each in tab.objects()] == [1, 0]
+
+
+@pytest.mark.parametrize("then", ["click", "delete"])
+def test_a_restoration_whose_answer_is_lost_is_done_once(tab, then):
+    tab.expected = ("ERR_FAILED", "404")
+    tab.click(230, 150)
+    tab.press("Delete")
+    lose_answer(tab, "**/restore")
+    tab.page.keyboard.press("Control+z")
+    if then == "click":
+        tab.page.mouse.click(*tab.place(330, 210))
+    else:
+        tab.page.keyboard.press("Delete")
+    tab.idle()
+    assert "another tab" not in tab.notice()
+    assert tab.names() == [each["name"] for each in tab.objects()]
+    if then == "delete":
+        tab.press("Control+z")
+    (thing,) = tab.objects()
+    assert len(thing["clicks"]) == (2 if then == "click" else 1)
+    assert tab.page.locator("#objects .area").inner_text() == f"{thing['area']:,} px"
+
+
+def test_a_restoration_that_the_server_forgot_is_told(browser, tmp_path):
+    shutil.copy(PHOTOS / "chelsea.jpg", tmp_path / "cat.jpg")
+    with annotating(tmp_path) as (process, address):
+        tab = Tab(browser.new_context(**DESKTOP), address, "cat.jpg")
+        tab.press("n", "Delete")
+        process.kill()
+        process.wait()
+        tab.page.keyboard.press("Control+z")
+        tab.until("document.querySelector('#notice').textContent.includes('1 step')")
+    with annotating(tmp_path, urlsplit(address).port):
+        tab.idle()
+        tab.until("document.querySelector('#notice .text').textContent.includes('Object 1 was deleted')")
+        assert tab.names() == tab.objects() == []
+    tab.page.context.close()
+
+
 def test_a_click_whose_answer_is_lost_counts_once(tab):
     tab.expected = ("ERR_FAILED", "409")
     tab.click(230, 150)
-
-    def lose(route):
-        route.fetch()
-        route.abort()
-
-    tab.page.context.route("**/click", lose, times=1)
+    lose_answer(tab, "**/click")
     tab.page.mouse.click(*tab.place(330, 210))
     tab.page.mouse.click(*tab.place(100, 220), button="right")
     tab.idle()
@@ -880,12 +986,7 @@ def test_a_step_whose_answer_is_lost_is_done_once(tab, action):
     tab.click(225, 150)
     tab.click(360, 220, button="right")
     clicks = len(tab.objects()[0]["clicks"])
-
-    def lose(route):
-        route.fetch()
-        route.abort()
-
-    tab.page.context.route(f"**/{action}", lose, times=1)
+    lose_answer(tab, f"**/{action}")
     if action == "paint":
         tab.page.keyboard.press("p")
         tab.draw((40, 250), (120, 270))
@@ -1018,6 +1119,24 @@ def test_the_mouse_does_not_go_on_with_the_stroke_of_the_keyboard(tab):
     left, right, top, bottom = columns_and_rows(tab.steps[1][2])
     assert 280 < left < right < 380
     assert 20 < top < bottom < 80
+
+
+@pytest.mark.parametrize("fingers", [1, 2])
+def test_fingers_beside_the_photo_do_not_go_on_with_the_stroke_of_the_keyboard(tabs, photo, fingers):
+    tab = tabs(photo, PHONE)
+    tab.press("n", "p", "Enter", "ArrowRight")
+    _, top = tab.place(0, 0)
+    beside = [(x, top - 80) for x in (60, 330)[:fingers]]
+    tab.touch("Start", *beside)
+    for down in (20, 50):
+        tab.touch("Move", *((x, y + down) for x, y in beside))
+    tab.touch("End")
+    tab.idle()
+    (_, action, body), = tab.steps
+    left, right, top, bottom = columns_and_rows(body)
+    assert action == "paint"
+    assert 170 < left < right < 290
+    assert 110 < top < bottom < 190
 
 
 def test_an_object_that_is_deleted_during_a_stroke_comes_back_without_it(tab):

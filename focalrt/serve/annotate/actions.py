@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from ... import checks
-from ...errors import ArgumentTypeError
+from ...errors import ArgumentTypeError, ArgumentValueError
 from ...session import Result
 from ...upload import read_photo
 from . import wire
@@ -20,6 +20,8 @@ from .photo import shown_as_it_is, to_png
 from .sidecar import encoded
 from .thing import Thing
 from .workbench import Workbench
+
+LONGEST_KEY = 64
 
 Answer = dict[str, Any]
 
@@ -40,6 +42,7 @@ def sheet(desk: Desk) -> Answer:
         "width": desk.width,
         "height": desk.height,
         "objects": [wire.described(desk.things[id]) for id in sorted(desk.things)],
+        "created": dict(desk.created),
         "notices": desk.notices,
     }
 
@@ -80,15 +83,16 @@ def add_file(bench: Workbench, name: str, body: bytes) -> Answer:
 
 
 def create(bench: Workbench, name: str, body: bytes) -> Answer:
-    """A new object."""
-    title, colour = read_description(body)
+    """A new object; asked for again by the same key, that which the key has made."""
+    fields = wire.read_fields(body, optional=("key", "name", "colour"))
+    key, (title, colour) = check_key(fields.get("key")), check_description(fields)
     with bench.at(name) as desk:
-        return wire.described(desk.create(title, colour))
+        return wire.described(desk.create(title, colour, key))
 
 
 def describe(bench: Workbench, name: str, id: int, body: bytes) -> Answer:
     """Another name or colour for an object."""
-    title, colour = read_description(body)
+    title, colour = check_description(wire.read_fields(body, optional=("name", "colour")))
     with bench.at(name) as desk:
         return wire.described(desk.describe(id, title, colour))
 
@@ -106,9 +110,17 @@ def restore(bench: Workbench, name: str, id: int, body: bytes) -> Answer:
         return wire.described(desk.restore(id))
 
 
-def read_description(body: bytes) -> tuple[str | None, str | None]:
+def check_key(key: Any) -> str | None:
+    """What a page's request for a new object is known by, if told. Raises ArgumentTypeError, ArgumentValueError."""
+    if key is not None and not isinstance(key, str):
+        raise ArgumentTypeError(f"key: expected a string, or null; got {checks.told(key)}")
+    if key is not None and not 0 < len(key) <= LONGEST_KEY:
+        raise ArgumentValueError(f"key: expected 1 to {LONGEST_KEY} characters; got {len(key)}")
+    return key
+
+
+def check_description(fields: Answer) -> tuple[str | None, str | None]:
     """Name and colour, each of which may be missing. Raises ArgumentTypeError, ArgumentValueError."""
-    fields = wire.read_fields(body, optional=("name", "colour"))
     title, colour = fields.get("name"), fields.get("colour")
     return (
         None if title is None else check_name(title),

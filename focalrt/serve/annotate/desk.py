@@ -66,6 +66,7 @@ class Desk:
         self.photo = decode_photo(read_photo(photo))
         self.height, self.width, _ = self.photo.shape
         self.things: dict[int, Thing] = {}
+        self.created: dict[str, int] = {}  # a page's key of a request for an object -> the id that it got
         self.notices: list[str] = []
         self._model = model
         self._sidecar = Sidecar(photo, self.height, self.width)
@@ -129,9 +130,16 @@ class Desk:
         self._version += bool(inverted)
         return thing, inverted, result
 
-    def create(self, name: str | None, colour: str | None) -> Thing:
-        """A new object without a pixel. Raises ArgumentValueError where there are too many."""
+    def create(self, name: str | None, colour: str | None, key: str | None = None) -> Thing:
+        """A new object without a pixel, once for each key: a page asks again where it missed the answer.
+
+        Raises ArgumentValueError where there are too many, UnknownObjectError where the key's was deleted since.
+        """
+        if key in self.created:
+            return self.thing(self.created[key])
         (id,) = self._fresh(1)
+        if key is not None:
+            self.created[key] = id
         return self._add(Annotation(id, name or DEFAULT_NAME, colour or colour_of(id), Runs.empty()))
 
     def describe(self, id: int, name: str | None, colour: str | None) -> Thing:

@@ -11,11 +11,24 @@ import { Steps } from "./steps.js";
 import * as wire from "./wire.js";
 
 const SEND = {
-  create: ({ image, body }) => wire.createObject(image, body),
+  create: ({ image, item: { key }, body }) => wire.createObject(image, { key, ...body }),
   change: ({ image, item, body }) => wire.changeObject(image, item.id, body),
   delete: ({ image, item }) => wire.deleteObject(image, item.id),
-  restore: ({ image, item }) => wire.takeStep(image, item.id, "restore", {}),
+  restore: bringBack,
 };
+
+/** Restores an object. One whose restoration was asked for before may be there already: only the answer was lost. */
+async function bringBack({ image, item: { id }, tried }) {
+  try {
+    return await wire.takeStep(image, id, "restore", {});
+  } catch (error) {
+    if (!tried || error.status !== 404) throw error;
+    const { objects } = await wire.open(image);
+    const there = objects.find((object) => object.id === id);
+    if (!there) throw error;
+    return there;
+  }
+}
 
 /** A promise of the server's answer to a step. */
 function send(step) {
@@ -36,7 +49,7 @@ export class Editor extends EventTarget {
   constructor() {
     super();
     this.project = { folder: "", images: [], model: "", models: [] };
-    this.image = null; // { name, width, height }
+    this.image = null; // as the server tells it: { name, width, height, ... }
     this.photo = null;
     this.items = [];
     this.current = null;
@@ -239,7 +252,8 @@ export class Editor extends EventTarget {
 
   delete(item) {
     this.remove(item);
-    this.say(say.deleted(item, () => this.undo()));
+    const holds = () => this.deleted.includes(item);
+    this.say(say.deleted(item, { holds, act: () => this.restore(item) }));
   }
 
   remove(item) {

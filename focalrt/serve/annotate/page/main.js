@@ -56,6 +56,7 @@ function show() {
     objects.show();
     images.show();
     page.show();
+    notice.review();
   });
 }
 

@@ -6,6 +6,7 @@ export class Notice {
     this.text = element.querySelector(".text");
     this.button = element.querySelector("button");
     this.button.addEventListener("click", () => this.act());
+    this.action = null; // of the sentence that is shown
     this.last = null;
     this.standing = null; // shown as long as it holds, whatever else is said
   }
@@ -23,14 +24,21 @@ export class Notice {
   }
 
   show(sentence) {
-    const { text = "", trouble = false, action } = sentence ?? {};
+    const { text = "", trouble = false, action = null } = sentence ?? {};
     this.text.textContent = text;
     this.element.classList.toggle("trouble", trouble);
-    this.button.hidden = !action;
     this.button.textContent = action?.label ?? "";
-    this.act = () => {
-      this.button.hidden = true;
-      action?.act();
-    };
+    this.action = action;
+    this.review();
+  }
+
+  act() {
+    if (this.action.holds()) this.action.act();
+    this.review();
+  }
+
+  /** Takes the button away once its action does not hold any more. Called after every change. */
+  review() {
+    this.button.hidden = !this.action?.holds();
   }
 }

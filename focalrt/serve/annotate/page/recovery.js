@@ -58,9 +58,10 @@ export function resume(editor, { steps, known }) {
 
 /** The item that a step is about, where no step before it was about the same; undefined where there is none. */
 function meet(editor, object, known, { action, body }) {
-  if (action === "create") return revive(editor, object, body);
-  const item = editor.items.find(({ id }) => id === object);
-  return item ?? (action === "restore" ? new Item({ id: object, ...known }) : undefined);
+  const id = editor.image.created[object] ?? object;
+  if (action === "create" && id === object) return revive(editor, object, body);
+  const item = editor.items.find((other) => other.id === id);
+  return item ?? (action === "restore" ? new Item({ id, ...known }) : undefined);
 }
 
 /** What became of the first step that was left unsent: it "waits" to be sent, has "landed", or is "lost". */
@@ -73,6 +74,7 @@ function fate(step, { revision, clicks, runs }, now) {
 
 function retake(editor, item, action, body) {
   const step = { item, action, body };
+  if (action === "create" && item.id !== null) return; // it was made, and the answer was lost
   if (action === "delete") editor.remove(item);
   else if (action !== "restore") {
     editor.foresee(step);

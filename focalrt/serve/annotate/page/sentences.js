@@ -1,4 +1,5 @@
-// What the page says to the annotator. A sentence is { text, trouble?, action?: { label, act } }.
+// What the page says to the annotator. A sentence is { text, trouble?, action?: { label, holds, act } }; holds():
+// whether the action still does what the sentence says.
 
 const count = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
@@ -11,7 +12,7 @@ export const nothingWithheld = sentence("No change is withheld.");
 export const trouble = (text) => sentence(text, { trouble: true });
 export const noImages = (folder) => trouble(`${folder} holds no photo.`);
 export const gone = (item) => trouble(`${item.name} was deleted in another tab.`);
-export const deleted = (item, act) => sentence(`${item.name} is deleted.`, { action: { label: "Undo", act } });
+export const deleted = (item, undo) => sentence(`${item.name} is deleted.`, { action: { label: "Undo", ...undo } });
 const size = ({ width, height }) => `${width} × ${height}`;
 
 export const sizesDiffer = (opened, photo) =>

@@ -26,6 +26,7 @@ export class Touch {
   }
 
   begin(at) {
+    this.actions.penUp(); // the crosshair's: it does not follow this finger
     this.start = at;
     this.timer = setTimeout(() => this.press(), LONG);
   }

@@ -34,8 +34,10 @@ def record_beside(path):
 
 def told(run):
     """A sentence on the training for people, from ``run.json``."""
-    samples = run["samples"] + run.get("before", 0)
-    return f"{samples} samples, the last {run['samples']} in {run['seconds'] / 60:.0f} minutes; see weights/README.md"
+    before, minutes = run.get("before", 0), round(run["seconds"] / 60)
+    which = f", the last {run['samples']}" if before else ""
+    device = run["arguments"].get("device", "cpu")
+    return f"{before + run['samples']} samples{which} in {minutes} minutes on {device}; see weights/README.md"
 
 
 def main(argv=None):

@@ -4,6 +4,8 @@
 
 On the photos of the packs that training holds out. Needs focalrt with its ``eval`` extra.
 
+any        the first object of every photo, from scratch; then the same of as many photos that were trained on: where
+           that is no better, it is not photos that are missing
 small      objects of less than 1 % of their photo, from scratch; then with a view of four times their box
 parts      garments, hair and skin, regions that people drew
 neighbour  one of several objects; "spill" is the part of the mask that lies on the others
@@ -21,6 +23,7 @@ import numpy as np
 import focalrt
 from focalrt.evaluation.metrics import iou
 from focalrt.evaluation.robot import Robot, depth
+from focalrt.zoo import DEFAULT
 
 from .packs import load_packs
 from .train import held_out
@@ -47,10 +50,15 @@ class Photo(NamedTuple):
         return float((self.ids == ident).mean())
 
 
-def photos(packs):
-    """The held-out photos."""
-    pack = load_packs(Path(packs))
-    _, pack = held_out(pack)
+def looked_at(packs):
+    """The held-out photos, and as many of those that are trained on, evenly spread."""
+    trained, watched = held_out(load_packs(Path(packs)))
+    some = spread(range(len(trained.names)), len(watched.names))
+    return list(photos(watched)), list(photos(trained.subset(some)))
+
+
+def photos(pack):
+    """Every photo of a pack."""
     for number, (height, width) in enumerate(pack.sizes.tolist()):
         image = pack.images[number, :, :height, :width].permute(1, 2, 0).contiguous().numpy()
         objects = tuple(pack.ident[pack.owner == number].tolist())
@@ -114,8 +122,9 @@ def spread(cases, limit):
     return [cases[k * len(cases) // limit] for k in range(limit)] if limit < len(cases) else cases
 
 
-def probe(model, every, limit):
-    """Prints the tables of one model."""
+def probe(model, every, trained, limit):
+    """Prints the tables of one model: on the photos held out, and the first rows on some that were trained on, too."""
+    alike, seen = (spread([(photo, photo.objects[0]) for photo in some], limit) for some in (every, trained))
     objects = [(photo, ident) for photo in every for ident in photo.objects]
     small = spread([(photo, ident) for photo, ident in objects if photo.share(ident) < SMALL], limit)
     parts = spread([case for case in objects if case[0].origin in PARTS], limit)
@@ -126,6 +135,8 @@ def probe(model, every, limit):
     )
     viewed = [(*case, view_of(case[0].ids == case[1])) for case in small]
     for name, cases, told in (
+        ("any", alike, from_scratch(model, alike)),
+        ("any, trained on", seen, from_scratch(model, seen)),
         ("small", small, from_scratch(model, small)),
         ("small, with a view", viewed, from_scratch(model, viewed)),
         ("parts", parts, from_scratch(model, parts)),
@@ -141,14 +152,14 @@ def probe(model, every, limit):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packs", required=True, help="folder of data packs, as for training")
-    parser.add_argument("--model", nargs="+", default=["hrnet18s-s1"], help="names or folders (default: hrnet18s-s1)")
+    parser.add_argument("--model", nargs="+", default=[DEFAULT], help="names or folders (default: the package's)")
     parser.add_argument("--limit", type=int, default=40, help="objects of each kind (default: 40)")
     args = parser.parse_args(argv)
-    every = list(photos(args.packs))
+    every, trained = looked_at(args.packs)
     for name in args.model:
         print(f"{name}, {len(every)} photos\n")
         print("| objects | n | IoU@1 | @3 | @5 | spill |\n|---|---:|---:|---:|---:|---:|")
-        probe(focalrt.load(name, threads=1), every, args.limit)
+        probe(focalrt.load(name, threads=1), every, trained, args.limit)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
+from onnx import numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -100,21 +101,34 @@ def recorded(folder, packs, count, clicks=6):
     return networks.read
 
 
-def quantised(path, inputs, method, kept=(), only=None):
-    """The network of a file in int8, the nodes named in ``kept`` (or all but ``only``) left in float32."""
+def widened(model):
+    """The same network with arrays that its file holds in float16 in float32: the quantiser would pass them by."""
+    wide = onnx.ModelProto()
+    wide.CopyFrom(model)
+    halves = {tensor.name: tensor for tensor in wide.graph.initializer}
+    for cast in [node for node in wide.graph.node if node.op_type == "Cast" and node.input[0] in halves]:
+        half = halves[cast.input[0]]
+        half.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(half).astype(np.float32), cast.output[0]))
+        wide.graph.node.remove(cast)
+    return wide
+
+
+def quantised(model, inputs, method, kept=(), only=None):
+    """A network in int8, the nodes named in ``kept`` (or all but ``only``) left in float32."""
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "int8.onnx"
+        source, out = Path(folder) / "float32.onnx", Path(folder) / "int8.onnx"
+        onnx.save(model, source)
         quantize_static(
-            path, out, Reader(inputs), quant_format=QuantFormat.QDQ, calibrate_method=METHODS[method],
+            source, out, Reader(inputs), quant_format=QuantFormat.QDQ, calibrate_method=METHODS[method],
             weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8, per_channel=True, reduce_range=True,
             op_types_to_quantize=list(HEAVY), nodes_to_quantize=only, nodes_to_exclude=list(kept),
         )
         return onnx.load(out)
 
 
-def answers(content, inputs):
+def answers(model, inputs):
     """The logits for every input, one array."""
-    session = start(content, Path("network.onnx"), 1)
+    session = start(model.SerializeToString(), Path("network.onnx"), 1)
     return np.concatenate([session.run(["logits"], feeds)[0] for feeds in inputs])
 
 
@@ -123,13 +137,13 @@ def disagreement(logits, others):
     return float(np.abs(np.tanh(logits / 2) - np.tanh(others / 2)).mean() / 2)
 
 
-def costs(path, inputs, method):
+def costs(model, inputs, method):
     """node name -> disagreement with float32 when that node alone is int8, largest first."""
-    nodes = [node.name for node in onnx.load(path).graph.node if node.op_type in HEAVY]
-    exact = answers(Path(path).read_bytes(), inputs)
+    exact = answers(model, inputs)
     found = {
-        name: disagreement(exact, answers(quantised(path, inputs, method, only=[name]).SerializeToString(), inputs))
-        for name in nodes
+        node.name: disagreement(exact, answers(quantised(model, inputs, method, only=[node.name]), inputs))
+        for node in model.graph.node
+        if node.op_type in HEAVY
     }
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
@@ -149,7 +163,7 @@ def write(source, network, out, told):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="name or folder of a float32 model")
+    parser.add_argument("--model", required=True, help="name or folder of a model that is not int8")
     parser.add_argument("--packs", required=True, help="folder of data packs, as for training")
     parser.add_argument("--out", required=True, help="the new model folder")
     parser.add_argument("--method", choices=METHODS, default="minmax", help="how ranges are chosen (default: minmax)")
@@ -158,14 +172,15 @@ def main(argv=None):
     args = parser.parse_args(argv)
     logging.getLogger().setLevel(logging.ERROR)  # ONNX Runtime's advice on preprocessing
     source = find(args.model, None)
-    path, inputs = source / "segmentor.onnx", recorded(source, args.packs, args.photos)
-    kept = list(costs(path, inputs[:: max(1, len(inputs) // 8)], "minmax"))[: args.keep] if args.keep else []
-    network = quantised(path, inputs, args.method, kept)
-    exact, rounded = (answers(content, inputs) for content in (path.read_bytes(), network.SerializeToString()))
+    inputs = recorded(source, args.packs, args.photos)
+    model = widened(onnx.load(source / "segmentor.onnx"))
+    kept = list(costs(model, inputs[:: max(1, len(inputs) // 8)], "minmax"))[: args.keep] if args.keep else []
+    network = quantised(model, inputs, args.method, kept)
+    difference = disagreement(answers(model, inputs), answers(network, inputs))
     told = f"{args.method} ranges of {len(inputs)} clicks, {len(kept)} layers in float32"
     write(source, network, args.out, told)
     print(f"{args.out}: {told}: {', '.join(kept)}")
-    print(f"mean difference of probabilities on the calibration clicks: {disagreement(exact, rounded):.4f}")
+    print(f"mean difference of probabilities on the calibration clicks: {difference:.4f}")
 
 
 if __name__ == "__main__":

@@ -64,3 +64,14 @@ def test_a_negative_click_takes_one_of_two(model):
 def test_cases_are_spread():
     assert probes.spread(list(range(10)), 3) == [0, 3, 6]
     assert probes.spread([1, 2], 3) == [1, 2]
+
+
+def test_as_many_trained_on_as_held_out(packs, pack, monkeypatch):
+    """Evenly spread over the others."""
+    trained = [0, 1, 2, 3, 4, 5]
+    monkeypatch.setattr(probes, "held_out", lambda pack: (pack.subset(trained), pack.subset([6, 7, 8])))
+    watched, others = probes.looked_at(packs)
+    assert [photo.origin for photo in watched] == pack.sets[6:]
+    for found, number in zip(others, (0, 2, 4), strict=True):
+        height, width = pack.sizes[number].tolist()
+        np.testing.assert_array_equal(found.ids, pack.ids[number, :height, :width].numpy())

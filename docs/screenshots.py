@@ -18,9 +18,10 @@ HERE = Path(__file__).parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SIZE = {"width": 1440, "height": 900}
 CUP = [(300, 110, True), (300, 230, True), (360, 300, False), (220, 285, True), (395, 270, False)]
+HEAD = [(220, 110, True), (255, 235, False)]
 SHOTS = {
-    "light": ("coffee.jpg", [("Cup", CUP)]),
-    "dark": ("astronaut.jpg", [("Head", [(220, 110, True), (180, 210, False), (230, 215, False), (280, 230, False)])]),
+    "light": ("coffee.jpg", [("Coffee", CUP)]),
+    "dark": ("astronaut.jpg", [("Head", HEAD)]),
 }
 
 

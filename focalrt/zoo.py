@@ -18,7 +18,7 @@ from .description import DESCRIPTION, Description, read_description
 from .errors import ArgumentValueError, ModelNotFoundError
 
 VARIABLE = "FOCALRT_MODELS"
-DEFAULT = "hrnet18s-s1"
+DEFAULT = "hrnet18s-s2"
 ENDS = {"fast": "hrnet18s-s1-int8", "accurate": "hrnet18s-s2"}  # of the table in weights/README.md
 
 

@@ -21,6 +21,7 @@ FLOORS = {  # mean IoU of the first click, 20 photos of ECSSD; a network that sh
     "hrnet18s-s1": 0.79,
     "hrnet18s-s1-int8": 0.79,
     "hrnet18s-s2": 0.83,
+    "hrnet18s-s2-int8": 0.83,
     "segformerb0-s1": 0.73,
     "segformerb0-s2": 0.79,
 }

@@ -4,9 +4,10 @@
 
 Static, QDQ: weights int8 per channel, activations uint8, convolutions and matrix products only. The robot user clicks
 from scratch and from masks with defects on photos of the packs; what the networks read then tells the ranges. The
-layers that cost most when they alone are int8 stay in float32 (``--keep``). Weights use 7 bits, so that sums of pairs
-fit 16 bits on processors without VNNI. The Refiner stays in float32: it is bound by memory, and draws the edge.
-Needs focalrt with its ``eval`` and ``convert`` extras.
+layers that cost most when they alone are int8 stay in float32 (``--keep``), or those that such a search has found for
+another network of the kind (``--layers``). Weights use 7 bits, so that sums of pairs fit 16 bits on processors without
+VNNI. The Refiner stays in float32: it is bound by memory, and draws the edge. Needs focalrt with its ``eval`` and
+``convert`` extras.
 """
 
 import argparse
@@ -167,19 +168,23 @@ def main(argv=None):
     parser.add_argument("--packs", required=True, help="folder of data packs, as for training")
     parser.add_argument("--out", required=True, help="the new model folder")
     parser.add_argument("--method", choices=METHODS, default="minmax", help="how ranges are chosen (default: minmax)")
-    parser.add_argument("--keep", type=int, default=0, metavar="N", help="layers left in float32 (default: 0)")
+    spared = parser.add_mutually_exclusive_group()
+    spared.add_argument("--keep", type=int, default=0, metavar="N", help="leave the N worst layers in float32")
+    spared.add_argument("--layers", nargs="+", default=[], metavar="NAME", help="leave these layers in float32")
     parser.add_argument("--photos", type=int, default=32, help="to calibrate on (default: 32)")
     args = parser.parse_args(argv)
     logging.getLogger().setLevel(logging.ERROR)  # ONNX Runtime's advice on preprocessing
     source = find(args.model, None)
     inputs = recorded(source, args.packs, args.photos)
     model = widened(onnx.load(source / "segmentor.onnx"))
-    kept = list(costs(model, inputs[:: max(1, len(inputs) // 8)], "minmax"))[: args.keep] if args.keep else []
+    kept = args.layers
+    if args.keep:
+        kept = list(costs(model, inputs[:: max(1, len(inputs) // 8)], "minmax"))[: args.keep]
     network = quantised(model, inputs, args.method, kept)
     difference = disagreement(answers(model, inputs), answers(network, inputs))
     told = f"{args.method} ranges of {len(inputs)} clicks, {len(kept)} layers in float32"
     write(source, network, args.out, told)
-    print(f"{args.out}: {told}: {', '.join(kept)}")
+    print(f"{args.out}: {told}: {' '.join(kept)}")
     print(f"mean difference of probabilities on the calibration clicks: {difference:.4f}")
 
 

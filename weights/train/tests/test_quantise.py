@@ -63,8 +63,12 @@ def test_costs_tell_the_worst_layer_first(inputs):
 
 def test_a_model_that_ships_becomes_one_in_int8(packs, tmp_path):
     out = tmp_path / "int8"
-    quantise.main(["--model", "segformerb0-s1", "--packs", str(packs), "--out", str(out), "--photos", "2"])
-    assert json.loads((out / "model.json").read_text())["variant"] == "segformerb0-s1-int8"
+    layer = "feature_extractor.backbone.patch_embed1.proj"
+    options = {"model": "segformerb0-s1", "packs": packs, "out": out, "photos": 2, "layers": layer}
+    quantise.main([word for name, value in options.items() for word in (f"--{name}", str(value))])
+    description = json.loads((out / "model.json").read_text())
+    assert description["variant"] == "segformerb0-s1-int8"
+    assert "1 layers in float32" in description["trained"]
     image = np.full((80, 100, 3), 90, np.uint8)
     image[20:60, 30:70] = 220
     masks = [focalrt.load(name).session(image).click(50, 40).mask for name in (out, "segformerb0-s1")]
